@@ -1,0 +1,1 @@
+"""Small things every room but `policy` may use: secrets, safe text, ids, money, time."""

@@ -1,0 +1,1 @@
+"""Events: what was answered, kept and asked for."""

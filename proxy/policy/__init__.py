@@ -1,0 +1,1 @@
+"""The policy file: text -> Document -> PolicyFile -> Plan -> Decision. Pure, and imports nothing of proxy."""

@@ -1,0 +1,1 @@
+"""Prices: the policy file first, then the bundled vendor data."""
