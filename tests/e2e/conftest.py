@@ -1,0 +1,47 @@
+"""A whole gateway (service, store, control API) over real sockets, in front of a vendor on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from e2e_support import Running, Vendor, split_policy
+from proxy.service import GatewayService, ServiceOptions
+
+
+@pytest.fixture
+async def vendor() -> AsyncIterator[Vendor]:
+    vendor = Vendor()
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", vendor.chat)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    vendor.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield vendor
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path, vendor: Vendor) -> AsyncIterator[Running]:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(split_policy(vendor.url))
+    service = GatewayService(
+        ServiceOptions(
+            policy_path=policy,
+            listen="127.0.0.1:0",
+            api_listen="127.0.0.1:0",
+            state_dir=tmp_path / "state",
+            env={"OPENAI_API_KEY": "sk-canary-openai", "ANTHROPIC_API_KEY": "sk-canary-anthropic"},
+        )
+    )
+    addresses = await service.start()
+    try:
+        yield Running(
+            service, f"http://{addresses.listen}", f"http://{addresses.api}", service.token.reveal(), policy
+        )
+    finally:
+        await service.stop(drain_s=2)
