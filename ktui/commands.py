@@ -1,0 +1,202 @@
+"""The command registry: one list makes bindings, footer, palette, help, the docs and the test against clashes.
+
+A capital letter changes what runs and always asks; small letters never change traffic. `enter` opens, it never
+applies. A command's action is its id with underscores: `live.follow` runs `action_live_follow` on the widget whose
+place it belongs to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from textual.binding import Binding
+
+from ktui.state import AppState
+
+EVERYWHERE = "everywhere"
+PLACES = (EVERYWHERE, "lists", "charts", "live", "policy", "editor", "rollout", "bars", "dialog")
+"""Where a command's keys work: on every screen, on a kind of region, on one screen, or in a dialog."""
+
+KEY_NAMES = {
+    "question_mark": "?", "colon": ":", "slash": "/", "backslash": "\\", "less_than_sign": "<",
+    "greater_than_sign": ">", "minus": "-", "plus": "+", "equals_sign": "=", "apostrophe": "'",
+    "left_square_bracket": "[", "right_square_bracket": "]", "at": "@", "escape": "esc",
+}  # fmt: skip
+
+NEVER_BOUND = frozenset(
+    "ctrl+d delete backspace ctrl+h ctrl+i ctrl+m ctrl+j ctrl+a ctrl+b ctrl+space "
+    "ctrl+backslash ctrl+w ctrl+t shift+enter ctrl+enter alt+enter f2 f3 f5 f6 f10 f11 f12".split()
+)
+"""Keys that terminals alias or take, prefixes of screen and tmux, and slips that destroyed things elsewhere."""
+
+
+def always(_state: AppState) -> str:
+    """The condition of a command that always works."""
+    return ""
+
+
+def _needs_config(state: AppState) -> str:
+    return "" if state.status is not None and state.status.config is not None else "no policy runs"
+
+
+def _needs_split(state: AppState) -> str:
+    return "" if state.splits else "the policy has no traffic split"
+
+
+@dataclass(frozen=True)
+class Command:
+    """One thing the reader can do. `enabled(state)` gives "" or the reason why not, as half a sentence."""
+
+    id: str
+    title: str
+    keys: tuple[str, ...]
+    where: str
+    help: str = ""
+    asks: bool = False
+    enabled: Callable[[AppState], str] = always
+    hint: str = ""
+    """The word in the footer; empty: not in the footer."""
+    rank: int = 50
+    """Place in the footer; small first."""
+    shown: str = ""
+    """How the keys are written; empty: the first key."""
+    priority: bool = False
+    """Works inside editors and fields too."""
+    argument: str = ""
+
+    @property
+    def action(self) -> str:
+        """The action's name, with its argument."""
+        return self.id.replace(".", "_") + (f"({self.argument!r})" if self.argument else "")
+
+    @property
+    def key_text(self) -> str:
+        """All keys as people write them."""
+        return " ".join(key_label(key) for key in self.keys)
+
+    @property
+    def footer_keys(self) -> str:
+        """The keys as the footer shows them."""
+        return self.shown or (key_label(self.keys[0]) if self.keys else "")
+
+
+def key_label(key: str) -> str:
+    """`question_mark` -> `?`, `ctrl+s` -> `ctrl+s`."""
+    return KEY_NAMES.get(key, key)
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("app.help", "Help for this place", ("question_mark", "f1"), EVERYWHERE, "Keys and glyphs.", hint="help", rank=0),
+    Command(
+        "app.palette", "Every command by name", ("colon", "ctrl+p"), EVERYWHERE, "Type a part of the name.",
+        hint="commands", rank=1,
+    ),
+    Command("app.back", "Close the innermost thing; leave the editor", ("escape",), EVERYWHERE),
+    Command(
+        "app.quit", "Quit", ("q", "ctrl+q"), EVERYWHERE,
+        "Asks when requests are in flight or a draft is open; the demo never asks.", hint="quit", rank=99,
+    ),
+    Command(
+        "app.freeze", "Freeze or thaw the picture", ("space", "f9"), EVERYWHERE,
+        "The body stands still; header and traffic go on, nothing is lost.", hint="freeze", rank=90,
+    ),
+    Command("screen.live", "Go to Live", ("1",), EVERYWHERE),
+    Command("screen.policy", "Go to Policy", ("2",), EVERYWHERE),
+    Command("screen.rollout", "Go to Rollout", ("3",), EVERYWHERE),
+    Command("focus.next", "Next region", ("tab",), EVERYWHERE),
+    Command("focus.previous", "Previous region", ("shift+tab",), EVERYWHERE),
+    Command("theme.choose", "Choose a theme", (), EVERYWHERE, "Theme files are reloaded when saved."),
+    Command("app.screenshot", "Write a picture of the screen", (), EVERYWHERE, "An SVG file in the present directory."),
+    Command(
+        "policy.undo", "Undo the last apply", ("U",), EVERYWHERE, "Restores the version before this one.",
+        asks=True, enabled=_needs_config,
+    ),
+    Command("list.down", "Down", ("j", "down"), "lists", shown="j k"),
+    Command("list.up", "Up", ("k", "up"), "lists"),
+    Command("list.page_down", "A page down", ("pagedown",), "lists"),
+    Command("list.page_up", "A page up", ("pageup",), "lists"),
+    Command("list.first", "First", ("g", "home"), "lists"),
+    Command("list.last", "Last", ("G", "end"), "lists"),
+    Command("item.open", "Open the thing under the cursor", ("enter",), "lists", hint="open", rank=20),
+    Command("item.copy", "Copy the id of the thing under the cursor", ("y", "c"), "lists", hint="copy", rank=40),
+    Command("live.follow", "Follow the newest, or stop following", ("f",), "live", hint="follow", rank=10),
+    Command("view.next", "Next measure of the chart", ("v",), "live", "p95, p99, p50.", hint="measure", rank=30),
+    Command(
+        "draft.apply", "Apply the draft", ("ctrl+s",), "policy", "Writes the file; shows what changes first.",
+        asks=True, hint="apply", rank=10, priority=True, enabled=_needs_config,
+    ),
+    Command("draft.apply_letter", "Apply the draft", ("A",), "policy", asks=True, enabled=_needs_config),
+    Command("policy.repair", "Apply the quick fix at the cursor", ("ctrl+r",), "policy", hint="repair", rank=15, priority=True),
+    Command("find.next", "Next problem", ("f8",), "policy", hint="problem", rank=20, shown="f7 f8", priority=True),
+    Command("find.previous", "Previous problem", ("f7",), "policy", priority=True),
+    Command("policy.edit", "Into the editor", ("e",), "policy", hint="edit", rank=12),
+    Command("version.diff", "Difference of draft and running version", ("d",), "policy", hint="diff", rank=25),
+    Command("weight.step_down", "Weight 1 down", ("h", "left"), "bars", hint="by 1", rank=10, shown="h l"),
+    Command("weight.step_up", "Weight 1 up", ("l", "right"), "bars"),
+    Command("weight.leap_down", "Weight 10 down", ("less_than_sign",), "bars", hint="by 10", rank=11, shown="< >"),
+    Command("weight.leap_up", "Weight 10 up", ("greater_than_sign",), "bars"),
+    Command("weight.fine_down", "Weight 0.1 down", ("minus",), "bars", hint="by 0.1", rank=12, shown="- +"),
+    Command("weight.fine_up", "Weight 0.1 up", ("plus",), "bars"),
+    Command("weight.number", "Type the number", ("equals_sign", "e"), "bars", hint="type it", rank=13),
+    Command("weight.fix", "Hold this arm; the others absorb", ("f",), "bars", hint="hold", rank=14),
+    Command(
+        "rollout.apply", "Apply these weights", ("A", "ctrl+s"), "rollout", asks=True, hint="apply", rank=15,
+        enabled=_needs_split,
+    ),
+    Command(
+        "rollout.promote", "Promote to the next phase", ("P",), "rollout", asks=True, hint="promote", rank=16,
+        enabled=_needs_split,
+    ),
+    Command("rollout.next_split", "Next split", ("n",), "rollout"),
+    Command("rollout.previous_split", "Previous split", ("N",), "rollout"),
+    Command("dialog.confirm", "Do it", ("y",), "dialog", "Deaf for half a second, against keys typed ahead."),
+    Command("dialog.cancel", "Cancel; has the focus", ("enter", "escape"), "dialog"),
+)  # fmt: skip
+
+
+def by_id(command_id: str) -> Command:
+    """The command of that id. KeyError when there is none."""
+    for command in COMMANDS:
+        if command.id == command_id:
+            return command
+    raise KeyError(command_id)
+
+
+def commands_in(*places: str) -> tuple[Command, ...]:
+    """Commands of these places, in the registry's order."""
+    return tuple(command for command in COMMANDS if command.where in places)
+
+
+def bindings(*places: str, only: Iterable[str] | None = None) -> list[Binding]:
+    """Bindings of these places, for a BINDINGS class variable; `only` picks by id."""
+    wanted = None if only is None else set(only)
+    return [
+        Binding(
+            ",".join(command.keys),
+            command.action,
+            command.title,
+            show=bool(command.hint),
+            priority=command.priority,
+            id=command.id,
+        )
+        for command in commands_in(*places)
+        if command.keys and (wanted is None or command.id in wanted)
+    ]
+
+
+def clashes(commands: Iterable[Command] = COMMANDS) -> list[str]:
+    """One sentence for each key with two meanings in one place, or with one there and another everywhere."""
+    commands = tuple(commands)
+    found = []
+    for place in PLACES:
+        seen: dict[str, str] = {}
+        reach = (place,) if place in {"dialog", EVERYWHERE} else (place, EVERYWHERE)
+        for command in commands:
+            if command.where not in reach:
+                continue
+            for key in command.keys:
+                other = seen.setdefault(key, command.id)
+                if other != command.id:
+                    found.append(f"{key_label(key)} means {other} and {command.id} on {place}")
+    return found

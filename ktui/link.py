@@ -1,0 +1,281 @@
+"""GatewayLink: the control API as the screen sees it. The only way from the screen to the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from ktui.answers import (
+    Applied,
+    Config,
+    Difference,
+    EventRow,
+    Linted,
+    Problem,
+    Series,
+    Split,
+    Status,
+    Version,
+)
+from proxy.base.sanitise import sanitise
+from proxy.base.secret import Secret
+
+Answer = TypeVar("Answer")
+
+
+class LinkError(Exception):
+    """A call that gave no usable answer; the text is one sentence, safe to show."""
+
+
+class Unreachable(LinkError):
+    """Nothing answered."""
+
+
+class Refused(LinkError):
+    """The gateway answered with an error."""
+
+    def __init__(self, message: str, status: int, code: str = "", where: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.where = where
+
+
+class Conflict(Refused):
+    """The file is no longer the one the change was made on; `text` and `hash` are the present ones."""
+
+    def __init__(self, message: str, hash_: str, text: str) -> None:
+        super().__init__(message, 409, "conflict")
+        self.hash = hash_
+        self.text = text
+
+
+class LintRefused(Refused):
+    """The text has errors; nothing was written."""
+
+    def __init__(self, message: str, diagnostics: tuple[Problem, ...]) -> None:
+        super().__init__(message, 422, "lint")
+        self.diagnostics = diagnostics
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMessage:
+    """One message of /v1/stream: `events`, `status` or `config`; `data` is raw JSON."""
+
+    kind: str
+    data: bytes
+
+    def decode(self, as_type: type[Answer]) -> Answer:
+        """The data as `as_type`; LinkError when it does not fit."""
+        return _decoded(self.data, as_type, f"/v1/stream {self.kind}")
+
+
+class _Splits(msgspec.Struct):
+    splits: tuple[Split, ...]
+
+
+class _Versions(msgspec.Struct):
+    versions: tuple[Version, ...]
+
+
+class _Events(msgspec.Struct):
+    events: tuple[EventRow, ...]
+
+
+def _decoded(data: bytes, as_type: type[Answer], where: str) -> Answer:
+    try:
+        return msgspec.json.decode(data, type=as_type, strict=False)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise LinkError(f"{where} gave an answer this screen cannot read: {sanitise(error, 160)}") from None
+
+
+class GatewayLink:
+    """Client of one control API. `url` is its base; every call raises LinkError with one sentence."""
+
+    def __init__(self, url: str, token: Secret, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._client = httpx.AsyncClient(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {token.reveal()}"},
+            timeout=httpx.Timeout(10.0, connect=2.0),
+            transport=transport,
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._client.aclose()
+
+    async def status(self) -> Status:
+        """The whole state of the gateway."""
+        return await self._get("/v1/status", Status)
+
+    async def splits(self) -> tuple[Split, ...]:
+        """All splits that run."""
+        return (await self._get("/v1/splits", _Splits)).splits
+
+    async def set_weights(
+        self,
+        split: str,
+        *,
+        if_match: str = "*",
+        weights: Mapping[str, float] | None = None,
+        phases: Mapping[str, Mapping[str, float]] | None = None,
+        phase: str | None = None,
+        why: str = "",
+        dry_run: bool = False,
+    ) -> Applied:
+        """Writes weights into the file and applies; a dry run only says what would be written."""
+        body: dict[str, Any] = {"why": why, "dry_run": dry_run}
+        if weights is not None:
+            body["weights"] = dict(weights)
+        if phases is not None:
+            body["phases"] = {name: dict(values) for name, values in phases.items()}
+        if phase is not None:
+            body["phase"] = phase
+        path = f"/v1/splits/{quote(split, safe='')}/weights"
+        return await self._send("PUT", path, body, Applied, if_match=if_match)
+
+    async def config(self) -> Config:
+        """The running text and the state of the file."""
+        return await self._get("/v1/config", Config)
+
+    async def put_config(
+        self, text: str, *, if_match: str, why: str = "", through: str = "editor"
+    ) -> Applied:
+        """Writes `text` to the file and applies it; Conflict when the file is not `if_match`, LintRefused on errors."""
+        body = {"text": text, "why": why, "through": through}
+        return await self._send("PUT", "/v1/config", body, Applied, if_match=if_match)
+
+    async def versions(self) -> tuple[Version, ...]:
+        """Applied versions, as the gateway lists them."""
+        return (await self._get("/v1/config/versions", _Versions)).versions
+
+    async def version(self, hash_: str) -> Version:
+        """One version with its text."""
+        return await self._get(f"/v1/config/versions/{quote(hash_, safe='')}", Version)
+
+    async def restore(self, hash_: str, *, if_match: str, why: str = "") -> Applied:
+        """Makes an older version the file and applies it."""
+        return await self._send(
+            "POST", "/v1/config/restore", {"hash": hash_, "why": why}, Applied, if_match=if_match
+        )
+
+    async def lint(self, text: str) -> Linted:
+        """What is wrong with `text`."""
+        return await self._send("POST", "/v1/policy/lint", {"text": text}, Linted)
+
+    async def diff(self, a: str, b: str) -> Difference:
+        """What differs between two policy texts."""
+        return await self._send("POST", "/v1/policy/diff", {"a": a, "b": b}, Difference)
+
+    async def events(self, *, limit: int = 500, before_seq: int | None = None) -> tuple[EventRow, ...]:
+        """The newest `limit` requests, newest first; with `before_seq` those before it."""
+        params: dict[str, str | int] = {"limit": limit, "unknown": "null"}
+        if before_seq is not None:
+            params["before_seq"] = before_seq
+        data = await self._bytes("GET", "/v1/events", params=params)
+        if data.lstrip()[:1] == b"[":
+            return _decoded(data, tuple[EventRow, ...], "/v1/events")
+        return _decoded(data, _Events, "/v1/events").events
+
+    async def event(self, id_: str) -> EventRow:
+        """One request."""
+        return await self._get(f"/v1/events/{quote(id_, safe='')}?unknown=null", EventRow)
+
+    async def series(
+        self, metric: str, *, group_by: str = "variant", window: str = "15m", step: str = "10s"
+    ) -> Series:
+        """One metric along time."""
+        params = {"metric": metric, "group_by": group_by, "window": window, "step": step}
+        return _decoded(
+            await self._bytes("GET", "/v1/metrics/series", params=params), Series, "/v1/metrics/series"
+        )
+
+    async def stream(self) -> AsyncIterator[StreamMessage]:
+        """Messages of /v1/stream until the gateway ends it. Unreachable when it breaks or falls silent for 30 s."""
+        timeout = httpx.Timeout(10.0, connect=2.0, read=30.0)
+        try:
+            async with self._client.stream("GET", "/v1/stream", timeout=timeout) as response:
+                if response.status_code != 200:
+                    raise _error(response.status_code, await response.aread())
+                async for message in _sse(response.aiter_lines()):
+                    yield message
+        except httpx.HTTPError as error:
+            raise Unreachable(_sentence(error, self.url)) from None
+
+    async def _get(self, path: str, as_type: type[Answer]) -> Answer:
+        return _decoded(await self._bytes("GET", path), as_type, path)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any],
+        as_type: type[Answer],
+        *,
+        if_match: str | None = None,
+    ) -> Answer:
+        headers = {"Content-Type": "application/json"}
+        if if_match is not None:
+            headers["If-Match"] = if_match if if_match == "*" else f'"{if_match}"'
+        data = await self._bytes(method, path, content=msgspec.json.encode(body), headers=headers)
+        return _decoded(data, as_type, path)
+
+    async def _bytes(self, method: str, path: str, **kwargs: Any) -> bytes:
+        try:
+            response = await self._client.request(method, path, **kwargs)
+        except httpx.HTTPError as error:
+            raise Unreachable(_sentence(error, self.url)) from None
+        if response.status_code >= 400:
+            raise _error(response.status_code, response.content)
+        return response.content
+
+
+async def _sse(lines: AsyncIterator[str]) -> AsyncIterator[StreamMessage]:
+    kind, data = "message", []
+    async for line in lines:
+        if not line:
+            if data:
+                yield StreamMessage(kind, "\n".join(data).encode())
+            kind, data = "message", []
+        elif line.startswith("event:"):
+            kind = line[6:].strip()
+        elif line.startswith("data:"):
+            data.append(line[5:].removeprefix(" "))
+
+
+def _sentence(error: httpx.HTTPError, url: str) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return f"{sanitise(url, 80)} did not answer in time"
+    if isinstance(error, httpx.ConnectError):
+        return f"nothing answers at {sanitise(url, 80)}"
+    return f"the connection to {sanitise(url, 80)} broke ({type(error).__name__})"
+
+
+def _error(status: int, content: bytes) -> Refused:
+    try:
+        body = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        body = {}
+    body = body if isinstance(body, dict) else {}
+    error = body.get("error")
+    error = error if isinstance(error, dict) else {}
+    message = sanitise(error.get("message") or f"the gateway answered {status}", 300)
+    if status == 409 and isinstance(body.get("current"), dict):
+        current = body["current"]
+        return Conflict(message, str(current.get("hash", "")), str(current.get("text", "")))
+    if status == 422 and isinstance(body.get("diagnostics"), list):
+        try:
+            problems = msgspec.convert(body["diagnostics"], tuple[Problem, ...], strict=False)
+        except msgspec.ValidationError:
+            problems = ()
+        return LintRefused(message, problems)
+    return Refused(
+        message, status, sanitise(error.get("code", ""), 60), sanitise(error.get("where", ""), 120)
+    )

@@ -1,0 +1,143 @@
+"""ConfirmDialog: what changes, what it does to traffic, what is not known, buttons. Cancel is first and focused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from rich.text import Text
+from textual.app import ComposeResult, RenderResult
+from textual.binding import Binding
+from textual.containers import Vertical, VerticalScroll
+from textual.events import Click, Key
+from textual.screen import ModalScreen
+from textual.widget import Widget
+from textual.widgets import Static
+
+from ktui.themes import role
+
+DEAF_S = 0.5
+"""Seconds in which `y` is ignored after opening: keys typed ahead confirm nothing."""
+
+
+class _Buttons(Widget, can_focus=True):
+    DEFAULT_CSS = "_Buttons { height: 1; width: 1fr; margin-top: 1; }"
+
+    def __init__(self, confirm: str, has_details: bool, require: str) -> None:
+        super().__init__()
+        self.confirm = confirm
+        self.has_details = has_details
+        self.require = require
+        self.typed = ""
+
+    def render(self) -> RenderResult:
+        line = Text("▐", style=role(self.app, "accent"), no_wrap=True)
+        line.append("Cancel", role(self.app, "button")).append("▌", role(self.app, "accent"))
+        line.append(" enter, esc", role(self.app, "muted")).append("     ")
+        if self.require:
+            line.append(f"type {self.require} to go on: ", role(self.app, "muted"))
+            line.append(self.typed + "▌", role(self.app, "strong"))
+        else:
+            line.append("y", f"bold {role(self.app, 'accent')}").append(f"  {self.confirm}")
+        if self.has_details:
+            line.append("     ").append("d", f"bold {role(self.app, 'accent')}").append("  text difference")
+        return line
+
+
+class ConfirmDialog(ModalScreen[bool]):
+    """Asks before something changes what runs; dismisses with True only after `y` (or the typed word).
+
+    `lines` is the body; `details` (a text difference, say) opens below it with `d`. With `require` that word is typed
+    instead of `y`.
+    """
+
+    DEFAULT_CSS = """
+    ConfirmDialog { align: center middle; background: $kt-base 60%; }
+    ConfirmDialog:ansi { background: transparent; }
+    ConfirmDialog > Vertical {
+        width: auto; max-width: 100%; height: auto; max-height: 100%; min-width: 44;
+        background: $kt-dialog; color: $kt-text; border: round $kt-rule; padding: 0 1;
+        border-title-color: $kt-strong; border-title-style: bold;
+    }
+    ConfirmDialog .line { width: auto; height: auto; }
+    ConfirmDialog #details { height: auto; max-height: 14; width: 1fr; margin-top: 1; display: none; }
+    """
+
+    BINDINGS = [
+        Binding("escape,enter", "dialog_cancel", "Cancel", id="dialog.cancel", priority=True),
+        Binding("q,ctrl+q", "dialog_cancel", show=False),
+    ]
+
+    def __init__(
+        self,
+        title: str,
+        lines: Sequence[Text | str],
+        *,
+        confirm: str = "do it",
+        details: Sequence[Text] | None = None,
+        require: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self._title = title
+        self._lines = [Text(line) if isinstance(line, str) else line for line in lines]
+        self._details = list(details) if details else []
+        self._clock = clock
+        self._opened = clock()
+        self._buttons = _Buttons(confirm, bool(self._details), require)
+
+    def compose(self) -> ComposeResult:
+        """Body, details, buttons."""
+        with Vertical() as box:
+            box.border_title = Text(self._title).markup
+            for line in self._lines:
+                yield Static(line, classes="line")
+            if self._details:
+                with VerticalScroll(id="details", can_focus=False):
+                    yield Static(Text("\n").join(self._details))
+            yield self._buttons
+
+    def on_mount(self) -> None:
+        """Cancel has the focus."""
+        self._opened = self._clock()
+        self._buttons.focus()
+
+    def on_key(self, event: Key) -> None:
+        """Letters of the dialog; everything typed too early is ignored."""
+        event.stop()
+        if self._clock() - self._opened < DEAF_S:
+            return
+        require = self._buttons.require
+        if require:
+            self._type(event, require)
+        elif event.key == "y":
+            self.dismiss(True)
+        elif event.key == "d" and self._details:
+            details = self.query_one("#details")
+            details.display = not details.display
+        elif event.key in {"down", "j", "up", "k"} and self._details:
+            step = 1 if event.key in {"down", "j"} else -1
+            self.query_one("#details").scroll_relative(y=step, animate=False)
+
+    def _type(self, event: Key, require: str) -> None:
+        if event.key == "backspace":
+            self._buttons.typed = self._buttons.typed[:-1]
+        elif event.is_printable and event.character:
+            self._buttons.typed += event.character
+        self._buttons.refresh()
+        if self._buttons.typed == require:
+            self.dismiss(True)
+
+    def on_click(self, event: Click) -> None:
+        """A click outside the box cancels; on the buttons' row it presses the one under it."""
+        if event.widget is self:
+            self.dismiss(False)
+        elif event.widget is self._buttons:
+            if event.x <= 18:
+                self.dismiss(False)
+            elif not self._buttons.require and self._clock() - self._opened >= DEAF_S:
+                self.dismiss(True)
+
+    def action_dialog_cancel(self) -> None:
+        """Changes nothing."""
+        self.dismiss(False)
