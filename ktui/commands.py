@@ -1,8 +1,8 @@
-"""The command registry: one list makes bindings, footer, palette, help, the docs and the test against clashes.
+"""The command registry: one list makes bindings, footer, palette, help, docs and the test against clashes.
 
-A capital letter changes what runs and always asks; small letters never change traffic. `enter` opens, it never
-applies. A command's action is its id with underscores: `live.follow` runs `action_live_follow` on the widget whose
-place it belongs to.
+A capital letter changes what runs and always asks; small letters never change traffic. `enter` opens, it
+never applies. A command's action is its id with underscores: `live.follow` runs `action_live_follow` on the
+widget whose place it belongs to.
 """
 
 from __future__ import annotations
@@ -25,10 +25,22 @@ KEY_NAMES = {
 }  # fmt: skip
 
 NEVER_BOUND = frozenset(
-    "ctrl+d delete backspace ctrl+h ctrl+i ctrl+m ctrl+j ctrl+a ctrl+b ctrl+space "
-    "ctrl+backslash ctrl+w ctrl+t shift+enter ctrl+enter alt+enter f2 f3 f5 f6 f10 f11 f12".split()
+    {
+        "ctrl+d",
+        "delete",
+        "backspace",
+        "ctrl+h",
+        "ctrl+i",
+        "ctrl+m",
+        "ctrl+j",
+        "ctrl+a",
+        "ctrl+b",
+        "ctrl+space",
+    }
+    | {"ctrl+backslash", "ctrl+w", "ctrl+t", "shift+enter", "ctrl+enter", "alt+enter"}
+    | {"f2", "f3", "f5", "f6", "f10", "f11", "f12"}
 )
-"""Keys that terminals alias or take, prefixes of screen and tmux, and slips that destroyed things elsewhere."""
+"""Keys that terminals alias or take, prefixes of screen and tmux, slips that destroyed things elsewhere."""
 
 
 def always(_state: AppState) -> str:
@@ -42,6 +54,10 @@ def _needs_config(state: AppState) -> str:
 
 def _needs_split(state: AppState) -> str:
     return "" if state.splits else "the policy has no traffic split"
+
+
+QUIT_HELP = "Asks when requests are in flight or a draft is open; the demo never asks."
+FREEZE_HELP = "The body stands still; header and traffic go on, nothing is lost."
 
 
 @dataclass(frozen=True)
@@ -87,19 +103,18 @@ def key_label(key: str) -> str:
 
 
 COMMANDS: tuple[Command, ...] = (
-    Command("app.help", "Help for this place", ("question_mark", "f1"), EVERYWHERE, "Keys and glyphs.", hint="help", rank=0),
-    Command(
-        "app.palette", "Every command by name", ("colon", "ctrl+p"), EVERYWHERE, "Type a part of the name.",
-        hint="commands", rank=1,
-    ),
+    Command("app.help", "Help for this place", ("question_mark", "f1"), EVERYWHERE, hint="help", rank=0),
+    Command("app.palette", "Every command by name", ("colon", "ctrl+p"), EVERYWHERE, hint="commands", rank=1),
     Command("app.back", "Close the innermost thing; leave the editor", ("escape",), EVERYWHERE),
+    Command("app.quit", "Quit", ("q", "ctrl+q"), EVERYWHERE, QUIT_HELP, hint="quit", rank=99),
     Command(
-        "app.quit", "Quit", ("q", "ctrl+q"), EVERYWHERE,
-        "Asks when requests are in flight or a draft is open; the demo never asks.", hint="quit", rank=99,
-    ),
-    Command(
-        "app.freeze", "Freeze or thaw the picture", ("space", "f9"), EVERYWHERE,
-        "The body stands still; header and traffic go on, nothing is lost.", hint="freeze", rank=90,
+        "app.freeze",
+        "Freeze or thaw the picture",
+        ("space", "f9"),
+        EVERYWHERE,
+        FREEZE_HELP,
+        hint="freeze",
+        rank=90,
     ),
     Command("screen.live", "Go to Live", ("1",), EVERYWHERE),
     Command("screen.policy", "Go to Policy", ("2",), EVERYWHERE),
@@ -107,52 +122,65 @@ COMMANDS: tuple[Command, ...] = (
     Command("focus.next", "Next region", ("tab",), EVERYWHERE),
     Command("focus.previous", "Previous region", ("shift+tab",), EVERYWHERE),
     Command("theme.choose", "Choose a theme", (), EVERYWHERE, "Theme files are reloaded when saved."),
-    Command("app.screenshot", "Write a picture of the screen", (), EVERYWHERE, "An SVG file in the present directory."),
     Command(
-        "policy.undo", "Undo the last apply", ("U",), EVERYWHERE, "Restores the version before this one.",
-        asks=True, enabled=_needs_config,
+        "app.screenshot",
+        "Write a picture of the screen",
+        (),
+        EVERYWHERE,
+        "An SVG file, where ktui was started.",
     ),
-    Command("list.down", "Down", ("j", "down"), "lists", shown="j k"),
+    Command("policy.undo", "Undo the last apply", ("U",), EVERYWHERE, asks=True, enabled=_needs_config),
+    Command("list.down", "Down", ("j", "down"), "lists"),
     Command("list.up", "Up", ("k", "up"), "lists"),
     Command("list.page_down", "A page down", ("pagedown",), "lists"),
     Command("list.page_up", "A page up", ("pageup",), "lists"),
     Command("list.first", "First", ("g", "home"), "lists"),
     Command("list.last", "Last", ("G", "end"), "lists"),
     Command("item.open", "Open the thing under the cursor", ("enter",), "lists", hint="open", rank=20),
-    Command("item.copy", "Copy the id of the thing under the cursor", ("y", "c"), "lists", hint="copy", rank=40),
+    Command("item.copy", "Copy its id", ("y", "c"), "lists", hint="copy", rank=40),
     Command("live.follow", "Follow the newest, or stop following", ("f",), "live", hint="follow", rank=10),
-    Command("view.next", "Next measure of the chart", ("v",), "live", "p95, p99, p50.", hint="measure", rank=30),
+    Command("view.next", "Next measure: p95, p99, p50", ("v",), "live", hint="measure", rank=30),
     Command(
-        "draft.apply", "Apply the draft", ("ctrl+s",), "policy", "Writes the file; shows what changes first.",
-        asks=True, hint="apply", rank=10, priority=True, enabled=_needs_config,
+        "draft.apply",
+        "Apply the draft",
+        ("ctrl+s",),
+        "policy",
+        asks=True,
+        hint="apply",
+        rank=10,
+        priority=True,
     ),
     Command("draft.apply_letter", "Apply the draft", ("A",), "policy", asks=True, enabled=_needs_config),
-    Command("policy.repair", "Apply the quick fix at the cursor", ("ctrl+r",), "policy", hint="repair", rank=15, priority=True),
-    Command("find.next", "Next problem", ("f8",), "policy", hint="problem", rank=20, shown="f7 f8", priority=True),
+    Command(
+        "policy.repair", "Apply the quick fix at the cursor", ("ctrl+r",), "policy", hint="repair", rank=15
+    ),
+    Command("find.next", "Next problem", ("f8",), "policy", hint="problem", rank=20, shown="f7 f8"),
     Command("find.previous", "Previous problem", ("f7",), "policy", priority=True),
     Command("policy.edit", "Into the editor", ("e",), "policy", hint="edit", rank=12),
-    Command("version.diff", "Difference of draft and running version", ("d",), "policy", hint="diff", rank=25),
+    Command(
+        "version.diff", "Difference of draft and running version", ("d",), "policy", hint="diff", rank=25
+    ),
     Command("weight.step_down", "Weight 1 down", ("h", "left"), "bars", hint="by 1", rank=10, shown="h l"),
     Command("weight.step_up", "Weight 1 up", ("l", "right"), "bars"),
-    Command("weight.leap_down", "Weight 10 down", ("less_than_sign",), "bars", hint="by 10", rank=11, shown="< >"),
+    Command(
+        "weight.leap_down", "Weight 10 down", ("less_than_sign",), "bars", hint="by 10", rank=11, shown="< >"
+    ),
     Command("weight.leap_up", "Weight 10 up", ("greater_than_sign",), "bars"),
     Command("weight.fine_down", "Weight 0.1 down", ("minus",), "bars", hint="by 0.1", rank=12, shown="- +"),
     Command("weight.fine_up", "Weight 0.1 up", ("plus",), "bars"),
     Command("weight.number", "Type the number", ("equals_sign", "e"), "bars", hint="type it", rank=13),
     Command("weight.fix", "Hold this arm; the others absorb", ("f",), "bars", hint="hold", rank=14),
     Command(
-        "rollout.apply", "Apply these weights", ("A", "ctrl+s"), "rollout", asks=True, hint="apply", rank=15,
-        enabled=_needs_split,
+        "rollout.apply", "Apply these weights", ("A", "ctrl+s"), "rollout", asks=True, hint="apply", rank=15
     ),
     Command(
-        "rollout.promote", "Promote to the next phase", ("P",), "rollout", asks=True, hint="promote", rank=16,
-        enabled=_needs_split,
+        "rollout.promote", "Promote to the next phase", ("P",), "rollout", asks=True, hint="promote", rank=16
     ),
-    Command("rollout.next_split", "Next split", ("n",), "rollout"),
-    Command("rollout.previous_split", "Previous split", ("N",), "rollout"),
+    Command("rollout.next_split", "Next split", ("n",), "rollout", enabled=_needs_split),
+    Command("rollout.previous_split", "Previous split", ("N",), "rollout", enabled=_needs_split),
     Command("dialog.confirm", "Do it", ("y",), "dialog", "Deaf for half a second, against keys typed ahead."),
     Command("dialog.cancel", "Cancel; has the focus", ("enter", "escape"), "dialog"),
-)  # fmt: skip
+)
 
 
 def by_id(command_id: str) -> Command:

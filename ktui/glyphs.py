@@ -31,7 +31,7 @@ def to_ascii(text: str) -> str:
 
 
 def wants_ascii(env: Mapping[str, str]) -> bool:
-    """Whether this terminal cannot be trusted with the glyphs: TERM=linux or dumb, a locale that is not UTF-8."""
+    """Whether this terminal cannot be trusted with the glyphs: TERM linux or dumb, a locale not UTF-8."""
     if env.get("TERM", "") in {"linux", "dumb"}:
         return True
     locale = env.get("LC_ALL") or env.get("LC_CTYPE") or env.get("LANG") or ""

@@ -95,21 +95,46 @@ def _decoded(data: bytes, as_type: type[Answer], where: str) -> Answer:
 
 
 class GatewayLink:
-    """Client of one control API. `url` is its base; every call raises LinkError with one sentence."""
+    """Client of one control API; every call raises LinkError with one sentence.
 
-    def __init__(self, url: str, token: Secret, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    Made without an address it is unreachable until `connect` is called: so a screen can be drawn before its gateway
+    listens.
+    """
+
+    def __init__(
+        self, url: str = "", token: Secret | None = None, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self.url = ""
+        self._transport = transport
+        self._client: httpx.AsyncClient | None = None
+        if url:
+            self.connect(url, token or Secret(""))
+
+    def connect(self, url: str, token: Secret) -> None:
+        """Sets the address and the token; calls made after this go there."""
         self.url = url.rstrip("/")
         self._client = httpx.AsyncClient(
             base_url=self.url,
             headers={"Authorization": f"Bearer {token.reveal()}"},
             timeout=httpx.Timeout(10.0, connect=2.0),
-            transport=transport,
+            transport=self._transport,
             trust_env=False,
         )
 
+    @property
+    def connected(self) -> bool:
+        """Whether an address is known (not whether something answers there)."""
+        return self._client is not None
+
     async def close(self) -> None:
         """Closes the connections."""
-        await self._client.aclose()
+        if self._client is not None:
+            await self._client.aclose()
+
+    def _open(self) -> httpx.AsyncClient:
+        if self._client is None:
+            raise Unreachable("the gateway is starting")
+        return self._client
 
     async def status(self) -> Status:
         """The whole state of the gateway."""
@@ -148,7 +173,10 @@ class GatewayLink:
     async def put_config(
         self, text: str, *, if_match: str, why: str = "", through: str = "editor"
     ) -> Applied:
-        """Writes `text` to the file and applies it; Conflict when the file is not `if_match`, LintRefused on errors."""
+        """Writes `text` to the file and applies it.
+
+        Conflict when the file is not `if_match`, LintRefused on errors.
+        """
         body = {"text": text, "why": why, "through": through}
         return await self._send("PUT", "/v1/config", body, Applied, if_match=if_match)
 
@@ -198,10 +226,10 @@ class GatewayLink:
         )
 
     async def stream(self) -> AsyncIterator[StreamMessage]:
-        """Messages of /v1/stream until the gateway ends it. Unreachable when it breaks or falls silent for 30 s."""
+        """Messages of /v1/stream until the gateway ends it; Unreachable when it breaks or is silent for 30 s."""
         timeout = httpx.Timeout(10.0, connect=2.0, read=30.0)
         try:
-            async with self._client.stream("GET", "/v1/stream", timeout=timeout) as response:
+            async with self._open().stream("GET", "/v1/stream", timeout=timeout) as response:
                 if response.status_code != 200:
                     raise _error(response.status_code, await response.aread())
                 async for message in _sse(response.aiter_lines()):
@@ -229,7 +257,7 @@ class GatewayLink:
 
     async def _bytes(self, method: str, path: str, **kwargs: Any) -> bytes:
         try:
-            response = await self._client.request(method, path, **kwargs)
+            response = await self._open().request(method, path, **kwargs)
         except httpx.HTTPError as error:
             raise Unreachable(_sentence(error, self.url)) from None
         if response.status_code >= 400:
@@ -238,7 +266,8 @@ class GatewayLink:
 
 
 async def _sse(lines: AsyncIterator[str]) -> AsyncIterator[StreamMessage]:
-    kind, data = "message", []
+    kind = "message"
+    data: list[str] = []
     async for line in lines:
         if not line:
             if data:

@@ -19,7 +19,7 @@ class LinkHealth:
 
 @dataclass
 class AppState:
-    """Latest status and config, health of the link, and what the reader set. Written by the app, read by panes."""
+    """Latest status and config, and the link's health. Written by the app, read by panes."""
 
     status: Status | None = None
     config: Config | None = None

@@ -1,4 +1,4 @@
-"""ThemedApp: an application that knows roles. The real one and the test stages of single panes derive from it."""
+"""ThemedApp: an application that knows roles; the real one and stages for single panes derive from it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ktui.themes import (
 
 
 class ThemedApp(App[None]):
-    """Loads the theme files and keeps `palette` on the one in use. A bad file is one toast; the old theme stays."""
+    """Loads the theme files, keeps `palette` on the one in use. A bad file is one toast; the old theme stays."""
 
     def __init__(
         self,

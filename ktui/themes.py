@@ -40,7 +40,7 @@ class ThemeError(ValueError):
 
 @dataclass(frozen=True)
 class Palette:
-    """One theme. `styles` maps a role (`syntax.key` for syntax) to a style string; grounds are backgrounds."""
+    """One theme. `styles` maps a role (`muted`, `syntax.key`) to a style string; grounds are backgrounds."""
 
     name: str
     kind: str
@@ -128,7 +128,7 @@ def _styles(values: Mapping[str, str], kind: str) -> dict[str, str]:
 
 
 def css_variables(palette: Palette) -> dict[str, str]:
-    """Variables for style sheets: `$kt-base`, `$kt-muted` ... and `$kt-raised-style` (reverse without grounds)."""
+    """Variables for style sheets: `$kt-base`, `$kt-muted`, ...; `$kt-raised-style` is reverse without grounds."""
     variables: dict[str, str] = {}
     for name, value in palette.values.items():
         variables[f"kt-{name.replace('.', '-')}"] = _css_colour(value) if palette.kind == "ansi" else value
@@ -236,7 +236,7 @@ def palette_of(app: object) -> Palette:
 
 
 def role(app: object, name: str) -> str:
-    """The style string of role `name`: a text role (`muted`), a ground (`raised`), `tab`, `button`, `syntax.key`."""
+    """The style string of a role: text (`muted`), ground (`raised`), `tab`, `button`, `hit`, `syntax.key`."""
     return palette_of(app).style(name)
 
 

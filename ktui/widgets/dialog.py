@@ -1,13 +1,14 @@
-"""ConfirmDialog: what changes, what it does to traffic, what is not known, buttons. Cancel is first and focused."""
+"""ConfirmDialog: what changes, what it does to traffic, what is unknown, buttons. Cancel has the focus."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult, RenderResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.events import Click, Key
 from textual.screen import ModalScreen
@@ -47,8 +48,8 @@ class _Buttons(Widget, can_focus=True):
 class ConfirmDialog(ModalScreen[bool]):
     """Asks before something changes what runs; dismisses with True only after `y` (or the typed word).
 
-    `lines` is the body; `details` (a text difference, say) opens below it with `d`. With `require` that word is typed
-    instead of `y`.
+    `lines` is the body; `details` (a text difference, say) opens below it with `d`. With `require` that word
+    is typed instead of `y`.
     """
 
     DEFAULT_CSS = """
@@ -63,9 +64,8 @@ class ConfirmDialog(ModalScreen[bool]):
     ConfirmDialog #details { height: auto; max-height: 14; width: 1fr; margin-top: 1; display: none; }
     """
 
-    BINDINGS = [
-        Binding("escape,enter", "dialog_cancel", "Cancel", id="dialog.cancel", priority=True),
-        Binding("q,ctrl+q", "dialog_cancel", show=False),
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,enter", "dialog_cancel", "Cancel", id="dialog.cancel", priority=True)
     ]
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Heading: the one rule of a region. `Title ─── meta`; with focus `▌Title ━━━ meta`; a ghost `Title ┄┄┄ meta`."""
+"""Heading, a region's one rule: `Title ─── meta`; focused `▌Title ━━━ meta`; a ghost `Title ┄┄┄ meta`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ktui.themes import role
 def heading_text(
     app: object, title: Text, meta: Text, width: int, *, focused: bool, ghost: bool = False
 ) -> Text:
-    """The heading as one line of exactly `width` cells; the last cell is empty. The title wins over the meta."""
+    """One line of exactly `width` cells, the last one empty. The title wins over the meta."""
     room = max(width - 2, 0)
     title, meta = title.copy(), meta.copy()
     if title.cell_len + meta.cell_len + 5 > room:

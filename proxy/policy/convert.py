@@ -146,7 +146,7 @@ class Converter:
     def _optional(self, node: Node, annotation: Any, marks: tuple[Any, ...], path: Path) -> Any:
         if isinstance(node, ScalarNode) and node.is_null:
             return None
-        (inner,) = (part for part in get_args(annotation) if part is not types.NoneType)
+        inner = next(part for part in get_args(annotation) if part is not types.NoneType)
         return self._value(node, inner, marks, path)
 
     def _list(self, node: Node, item: Any, marks: tuple[Any, ...], path: Path) -> Any:
@@ -276,7 +276,8 @@ class Converter:
         elif kind == "too_long" or kind == "string_too_long":
             self.report("out-of-range", f"{_name(place)} is too long (at most {context['max_length']})", place)
         elif kind == "value_error":
-            self.report("bad-value", f"{_name(place)} {context['error']}", place)
+            subject = _owner(self.document, path) if place == path else _name(place)
+            self.report("bad-value", f"{subject} {context['error']}", place)
         else:
             self.report("bad-value", f"{_name(place)}: {detail['msg']}", place)
 

@@ -183,7 +183,7 @@ class TargetEntry(Spec):
     """Where the endpoint is; the vendor's own when left out."""
     secret_key_ref: SecretRef | None = None
     """Where its key is to be found."""
-    models: Annotated[dict[Pattern, ModelName | Pattern], Renaming()] | None = None
+    models: Annotated[dict[Pattern, Pattern], Renaming()] | None = None
     """Names or globs served, or a mapping public name -> upstream name."""
     deployments: Annotated[dict[ModelName, Name], Renaming()] | None = None
     """Azure: model -> deployment."""

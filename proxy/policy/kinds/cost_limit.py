@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from proxy.policy.kinds.registry import ConditionedSpec, Kind
-from proxy.policy.spec import Duration, ModelName, Money
+from proxy.policy.spec import ModelName, Money, seconds_of
+
+
+def _check_window(text: str) -> str:
+    if text not in ("hour", "day", "week", "month") and not seconds_of(text):
+        raise ValueError("must be hour, day, week, month or a span such as 24h")
+    return text
 
 
 class CostLimit(ConditionedSpec):
@@ -15,7 +21,7 @@ class CostLimit(ConditionedSpec):
 
     limit_usd: Money = Field(gt=0)
     """Dollars per window."""
-    window: Literal["hour", "day", "week", "month"] | Duration = "day"
+    window: Annotated[str, AfterValidator(_check_window)] = "day"
     """A calendar window in `gateway.timezone`, or a rolling span such as 24h."""
     scope: Literal["all", "key", "user", "model", "policy"] = "all"
     """What each budget is counted for."""
