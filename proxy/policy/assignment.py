@@ -1,8 +1,9 @@
-"""Which arm a unit belongs to: weighted rendezvous. No state, any number of arms, the same on every replica.
+"""Which arm a unit belongs to: weighted rendezvous. No state, n arms, the same on every replica.
 
-A unit's arm is the one with the smallest `-ln(h) / w`, with `h = (H + 0.5) / 2**64` and `H` the 8-byte BLAKE2b digest
-(big-endian) of salt, policy name, hex unit digest and tag, each as UTF-8 behind its length in 4 bytes big-endian.
-Raising one weight can therefore only pull units into that arm, and an arm of weight 0 is never chosen.
+A unit's arm is the one with the smallest `-ln(h) / w`, where `h = (H + 0.5) / 2**64` and `H` is the 8-byte
+BLAKE2b digest (big-endian) of salt, policy name, hex unit digest and tag, each as UTF-8 behind its length
+in 4 bytes big-endian. So raising one weight only pulls units into that arm, and an arm of weight 0 is never
+chosen.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def unit_digest(kind: str, value: str) -> str:
 
 
 def unit_of(facts: RequestFacts, chain: Iterable[str]) -> tuple[str, str]:
-    """Kind and value of the first unit of `chain` the request carries (an empty one counts as absent), else the draw."""
+    """Kind and value of the first unit of `chain` the request carries (not empty), else the draw."""
     for kind in chain:
         if kind.startswith("header:"):
             value = facts.headers.get(kind[7:])
@@ -51,7 +52,7 @@ def length_prefixed(text: str) -> bytes:
 
 
 class Rendezvous:
-    """The arms of one split, ready to pick from. `arms` are (tag, weight); at least one weight must be positive."""
+    """The arms of one split, ready to pick from. `arms` are (tag, weight), at least one weight above 0."""
 
     __slots__ = ("_arms", "_prefix")
 
@@ -81,6 +82,7 @@ class Rendezvous:
         """`-ln(h) / w` of every arm that can be chosen: what an explanation shows."""
         head = self._prefix + digest.encode("ascii")
         return {
-            tag: -log((int.from_bytes(blake2b(head + suffix, digest_size=8).digest(), "big") + 0.5) * _SCALE) / weight
+            tag: -log((int.from_bytes(blake2b(head + suffix, digest_size=8).digest(), "big") + 0.5) * _SCALE)
+            / weight
             for tag, suffix, weight in self._arms
         }

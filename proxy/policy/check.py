@@ -31,7 +31,7 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class Context:
-    """One lint run. `complete` says that every policy and target could be read: checks across them make sense."""
+    """One lint run. `complete`: every policy and target could be read, so checks across them make sense."""
 
     document: Document
     file: PolicyFile
@@ -44,7 +44,14 @@ class Context:
         return effective_targets(self.file, self.surroundings.env)
 
     def report(
-        self, code: str, severity: Severity, message: str, path: Path, *, key: bool = False, fix: Fix | None = None
+        self,
+        code: str,
+        severity: Severity,
+        message: str,
+        path: Path,
+        *,
+        key: bool = False,
+        fix: Fix | None = None,
     ) -> Diagnostic:
         """A diagnostic at the value (or with `key` at the key) that `path` leads to."""
         return self.document.diagnostic(code, severity, message, self.document.span(path, key=key), path, fix)

@@ -43,7 +43,9 @@ def not_enforced(context: Context) -> Iterable[Diagnostic]:
         if policy.enabled and isinstance(policy, TrafficSplit) and policy.rollout is not None:
             if policy.rollout.gates:
                 message = "gates are read and checked, but this version does not enforce them"
-                yield context.report("not-enforced", "warning", message, (*policy.rollout.path, "gates"), key=True)
+                yield context.report(
+                    "not-enforced", "warning", message, (*policy.rollout.path, "gates"), key=True
+                )
             if policy.rollout.advance == "auto":
                 message = "advance: auto is not done by this version; phases move by hand"
                 yield context.report("not-enforced", "warning", message, (*policy.rollout.path, "advance"))
@@ -120,7 +122,9 @@ def conditions_can_hold(context: Context) -> Iterable[Diagnostic]:
         for fact in ("max_tokens", "prompt_chars"):
             if _empty_range(conditions, fact):
                 message = f"no request can meet these bounds on {fact}"
-                yield context.report("never-holds", "warning", message, (*policy.path, "conditions"), key=True)
+                yield context.report(
+                    "never-holds", "warning", message, (*policy.path, "conditions"), key=True
+                )
         if conditions.after and conditions.before and _empty_span(conditions, zone):
             message = "before is not later than after: the policy never acts"
             yield context.report("never-holds", "warning", message, (*conditions.path, "before"))
@@ -128,9 +132,9 @@ def conditions_can_hold(context: Context) -> Iterable[Diagnostic]:
 
 def _empty_range(conditions: ConditionsSpec, fact: str) -> bool:
     gt, gte, lt, lte = (getattr(conditions, f"{fact}_{relation}") for relation in ("gt", "gte", "lt", "lte"))
-    low = max([gt + 1] * (gt is not None) + [gte] * (gte is not None), default=0)
-    highs = [lt - 1] * (lt is not None) + [lte] * (lte is not None)
-    return bool(highs) and min(highs) < low
+    lows = [limit for limit in (gte, None if gt is None else gt + 1) if limit is not None]
+    highs = [limit for limit in (lte, None if lt is None else lt - 1) if limit is not None]
+    return bool(highs) and min(highs) < max(lows, default=0)
 
 
 def _empty_span(conditions: ConditionsSpec, zone: tzinfo) -> bool:

@@ -11,13 +11,23 @@ from proxy.policy.check import Context
 from proxy.policy.checks_policies import _picks
 from proxy.policy.diagnostics import Diagnostic
 from proxy.policy.document import Path, has_unprintable, shown
-from proxy.policy.targets import AZURE_ENDPOINT_ENV, AZURE_VERSION_ENV, DEFAULT_BASE_URL, TargetEntry, TargetSpec
+from proxy.policy.targets import (
+    AZURE_ENDPOINT_ENV,
+    AZURE_VERSION_ENV,
+    DEFAULT_BASE_URL,
+    TargetEntry,
+    TargetSpec,
+)
 
-_METADATA_HOSTS = frozenset({"metadata.google.internal", "metadata", "instance-data", "metadata.azure.internal"})
+_METADATA_HOSTS = frozenset(
+    {"metadata.google.internal", "metadata", "instance-data", "metadata.azure.internal"}
+)
 _METADATA_ADDRESSES = frozenset({ip_address("100.100.100.200"), ip_address("fd00:ec2::254")})
 _DEPLOYMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _SECRET_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "proxy-authorization", "cookie"})
-_FRAMING_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"})
+_FRAMING_HEADERS = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"}
+)
 
 
 def duplicate_ids(context: Context) -> Iterable[Diagnostic]:
@@ -95,8 +105,10 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
 
 def _loose_ipv4(host: str) -> IPv4Address | None:
     try:
-        parts = [int(part, 16 if part[:2] in ("0x", "0X") else 8 if part[:1] == "0" and part != "0" else 10)
-                 for part in host.split(".")]
+        parts = [
+            int(part, 16 if part[:2] in ("0x", "0X") else 8 if part[:1] == "0" and part != "0" else 10)
+            for part in host.split(".")
+        ]
     except ValueError:
         return None
     if not 1 <= len(parts) <= 4 or any(part < 0 for part in parts) or any(part > 255 for part in parts[:-1]):
@@ -112,7 +124,9 @@ def _is_plain(url: str) -> bool:
     parts = urlsplit(url)
     host = (parts.hostname or "").lower()
     address = _address(host)
-    loopback = host == "localhost" or host.endswith(".localhost") or (address is not None and address.is_loopback)
+    loopback = (
+        host == "localhost" or host.endswith(".localhost") or (address is not None and address.is_loopback)
+    )
     return parts.scheme == "http" and not loopback
 
 
@@ -120,7 +134,11 @@ def secrets_present(context: Context) -> Iterable[Diagnostic]:
     """A variable that is not set: the target is unavailable."""
     for entry in context.file.entries:
         secret = entry.secret
-        if entry.secret_key_ref is not None and entry.detail is not None and entry.detail.secret_key_ref is not None:
+        if (
+            entry.secret_key_ref is not None
+            and entry.detail is not None
+            and entry.detail.secret_key_ref is not None
+        ):
             message = "secret_key_ref stands both below provider and beside it; keep one"
             yield context.report("two-secrets", "error", message, (*entry.path, "secret_key_ref"), key=True)
         if secret is not None and secret.env is not None and not context.surroundings.env.get(secret.env):
@@ -135,7 +153,7 @@ def secrets_present(context: Context) -> Iterable[Diagnostic]:
 
 
 def _default_secrets(context: Context) -> Iterable[Diagnostic]:
-    for entry, target in _pairs(context):
+    for entry, target in context.file.written:
         variable = target.secret_env
         if entry.secret is None and variable is not None and not context.surroundings.env.get(variable):
             message = f"{variable} is not set: requests for {shown(entry.id)} would be answered 503"
@@ -144,16 +162,18 @@ def _default_secrets(context: Context) -> Iterable[Diagnostic]:
 
 def served_models(context: Context) -> Iterable[Diagnostic]:
     """A target that serves nothing, or whose models cannot be known."""
-    for entry, target in _pairs(context):
+    for entry, target in context.file.written:
         if target.models:
             continue
         if target.provider == "openai-compatible":
-            message = f"{shown(entry.id)} needs models: what an openai-compatible endpoint serves cannot be known"
+            message = (
+                f"{shown(entry.id)} needs models: what an openai-compatible endpoint serves cannot be known"
+            )
             yield context.report("models-missing", "error", message, (*entry.path, "id"))
         else:
             message = f"{shown(entry.id)} has no deployments, so it serves no model"
             yield context.report("serves-nothing", "warning", message, (*entry.path, "id"))
-    for entry, target in _pairs(context):
+    for entry, target in context.file.written:
         if target.provider == "openai-compatible" and target.base_url is None:
             message = f"{shown(entry.id)} needs base_url"
             yield context.report("base-url-missing", "error", message, (*entry.path, "id"))
@@ -162,7 +182,7 @@ def served_models(context: Context) -> Iterable[Diagnostic]:
 def azure_settings(context: Context) -> Iterable[Diagnostic]:
     """Azure takes its endpoint and version from the file or the environment."""
     env = context.surroundings.env
-    for entry, target in _pairs(context):
+    for entry, target in context.file.written:
         if target.provider != "azure-openai":
             if entry.deployments:
                 message = "deployments mean something to azure-openai only"
@@ -177,7 +197,9 @@ def azure_settings(context: Context) -> Iterable[Diagnostic]:
         for model, deployment in target.deployments.items():
             if not _DEPLOYMENT.match(deployment):
                 message = f"the deployment {shown(deployment)} may hold letters, digits, - _ and . only"
-                yield context.report("bad-deployment", "error", message, _deployment_place(entry, model, context))
+                yield context.report(
+                    "bad-deployment", "error", message, _deployment_place(entry, model, context)
+                )
         if target.api_version is not None and not _DEPLOYMENT.match(target.api_version):
             message = "api_version may hold letters, digits, - _ and . only"
             yield context.report("bad-value", "error", message, (*entry.path, "api_version"))
@@ -218,7 +240,7 @@ def retired_models(context: Context) -> Iterable[Diagnostic]:
             if day is None or day > context.surroundings.today:
                 continue
             if any(_is_vendors(target) and target.serves(model) for target in context.targets):
-                message = f"{shown(model)} was retired by its vendor on {day.isoformat()}: requests for it will fail"
+                message = f"{shown(model)} was retired by its vendor on {day.isoformat()}: requests will fail"
                 yield context.report("model-retired", "warning", message, place)
 
 
@@ -227,12 +249,6 @@ def _is_vendors(target: TargetSpec) -> bool:
     if target.base_url is None:
         return default is not None
     return default is not None and urlsplit(target.base_url).hostname == urlsplit(default).hostname
-
-
-def _pairs(context: Context) -> Iterable[tuple[TargetEntry, TargetSpec]]:
-    """Targets as written and as meant."""
-    by_path = {entry.line: entry for entry in context.file.entries}
-    return [(by_path[target.line], target) for target in context.file.targets if target.line in by_path]
 
 
 CHECKS: tuple[Callable[[Context], Iterable[Diagnostic]], ...] = (

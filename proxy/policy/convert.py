@@ -1,7 +1,7 @@
 """From nodes of a document to models, with a diagnostic at the exact place of everything that does not fit.
 
-Scalars are typed by the model's field, never by their spelling: a version such as 2024-10-21 stays text, and `yes` is
-not a boolean.
+Scalars are typed by the model's field, never by their spelling: a version such as 2024-10-21 stays text, and
+`yes` is not a boolean.
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ from proxy.policy.document import (
     has_unprintable,
     shown,
 )
-from proxy.policy.spec import FreeText, Nested, OneOrMany, Renaming, SecretRef, Spec
+from proxy.policy.spec import FreeText, MayBeEmpty, Nested, OneOrMany, Renaming, SecretRef, Spec
 
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,18})?\Z")
 _BOOLEAN_WORDS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
-_SECRET_KEYS = frozenset({"api_key", "apikey", "secret", "secret_key", "token", "password", "key", "authorization"})
+_SECRET_KEYS = frozenset(
+    {"api_key", "apikey", "secret", "secret_key", "token", "password", "key", "authorization"}
+)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 SpecT = TypeVar("SpecT", bound=Spec)
@@ -45,6 +47,8 @@ class _Bad:
 
 
 BAD: Final = _Bad()
+MAX_PROBLEMS = 200
+"""Beyond this many a list helps nobody, and hostile text must not buy time with it."""
 
 
 @cache
@@ -58,18 +62,21 @@ class Converter:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.problems: list[Diagnostic] = []
+        self._found = 0
 
     def report(
         self, code: str, message: str, path: Path, *, key: bool = False, fix: Fix | None = None
     ) -> _Bad:
         """Note an error at `path` (at its key with `key=True`)."""
-        span = self.document.span(path, key=key)
-        self.problems.append(self.document.diagnostic(code, "error", message, span, path, fix))
+        if self._found < MAX_PROBLEMS:
+            span = self.document.span(path, key=key)
+            self.problems.append(self.document.diagnostic(code, "error", message, span, path, fix))
+        self._found += 1
         return BAD
 
     def model(self, node: Node, model: type[SpecT], path: Path) -> SpecT | None:
         """`node` as a `model`; None when anything in it is wrong (it was reported)."""
-        before = len(self.problems)
+        before = self._found
         if not isinstance(node, MappingNode):
             self._not_a_mapping(node, model, path)
             return None
@@ -79,31 +86,33 @@ class Converter:
         for entry in node.entries:
             name = entry.key.value
             if name not in fields:
-                self.unknown_key(entry, fields, path, model)
+                self.unknown_key(entry, fields, path)
                 continue
             found = self._field(entry.value, fields[name], (*path, name))
+            if found is None and not any(isinstance(mark, MayBeEmpty) for mark in fields[name].metadata):
+                advice = "give it a value or remove the key"
+                found = self.report("empty-value", f"{shown(name)} is empty; {advice}", (*path, name), key=True)
             if isinstance(found, _Bad):
                 bad.add(name)
             elif found is not None or not fields[name].is_required():
                 data[name] = found
         built = self._validate(model, data, bad, path)
-        if built is None or len(self.problems) > before:
+        if built is None or self._found > before:
             return None
         start = node.entries[0].key.start if node.entries else node.start
         built.stand_at(self.document.line_of(start), path)
         return built
 
-    def unknown_key(
-        self, entry: Entry, known: Iterable[str], path: Path, model: type[Spec] | None = None
-    ) -> None:
+    def unknown_key(self, entry: Entry, known: Iterable[str], path: Path) -> None:
         """Report a key nobody reads, with the nearest one that exists."""
         name = entry.key.value
         span = (entry.key.start, entry.key.end)
         if "secret_key_ref" in known and _normal(name) in _SECRET_KEYS:
-            message = f"{shown(name)} is refused: a policy file never holds a secret; write secret_key_ref: {{env: NAME}}"
-            self.problems.append(
-                self.document.diagnostic("literal-secret", "error", message, span, (*path, name))
-            )
+            advice = "a policy file never holds a secret; write secret_key_ref: {env: NAME}"
+            self.report("literal-secret", f"{shown(name)} is refused: {advice}", (*path, name), key=True)
+            return
+        if self._found >= MAX_PROBLEMS:
+            self._found += 1
             return
         suggestion = nearest(name, known)
         message = f"unknown key {shown(name)}"
@@ -113,9 +122,7 @@ class Converter:
             fix = Fix(f"rename to {suggestion}", (TextEdit(*span, suggestion),))
         else:
             message += f"; known here: {', '.join(sorted(known))}"
-        self.problems.append(
-            self.document.diagnostic("unknown-key", "error", message, span, (*path, name), fix)
-        )
+        self.report("unknown-key", message, (*path, name), key=True, fix=fix)
 
     def _field(self, node: Node, field: FieldInfo, path: Path) -> Any:
         return self._value(node, field.annotation, tuple(field.metadata), path)
@@ -161,7 +168,7 @@ class Converter:
     def _item(self, node: Node, annotation: Any, path: Path) -> Any:
         found = self._value(node, annotation, (), path)
         if found is None:
-            return self.report("wrong-type", f"an item of {_name(path[:-1])} is empty", path)
+            return self.report("wrong-type", f"{_name(path)} is empty", path)
         return found
 
     def _dict(self, node: Node, types_: tuple[Any, ...], marks: tuple[Any, ...], path: Path) -> Any:
@@ -169,7 +176,9 @@ class Converter:
             names = self._list(node, types_[0], (), path)
             return BAD if isinstance(names, _Bad) else {name: name for name in names}
         if not isinstance(node, MappingNode):
-            return self.report("wrong-type", f"{_name(path)} must be a mapping of keys and values", path, key=True)
+            return self.report(
+                "wrong-type", f"{_name(path)} must be a mapping of keys and values", path, key=True
+            )
         values: dict[str, Any] = {}
         for entry in node.entries:
             here = (*path, entry.key.value)
@@ -233,16 +242,16 @@ class Converter:
 
     def _not_a_mapping(self, node: Node, model: type[Spec], path: Path) -> None:
         if issubclass(model, SecretRef):
-            message = "a policy file never holds a secret; write {env: NAME} with the name of a variable that does"
+            message = (
+                "a policy file never holds a secret; write {env: NAME} with the name of a variable that does"
+            )
             self.report("literal-secret", message, path)
             return
         known = ", ".join(list(_accepted(model))[:4])
         what = _name(path) if path else "the file"
         self.report("wrong-type", f"{what} must be a mapping with keys such as {known}", path, key=True)
 
-    def _validate(
-        self, model: type[SpecT], data: dict[str, Any], bad: set[str], path: Path
-    ) -> SpecT | None:
+    def _validate(self, model: type[SpecT], data: dict[str, Any], bad: set[str], path: Path) -> SpecT | None:
         try:
             return model.model_validate(data)
         except ValidationError as error:
@@ -272,9 +281,13 @@ class Converter:
             words, bound = bounds[kind]
             self.report("out-of-range", f"{_name(place)} {words} {context[bound]}", place)
         elif kind == "too_short":
-            self.report("empty-list", f"{_name(place)} needs at least {context['min_length']}", place, key=True)
+            self.report(
+                "empty-list", f"{_name(place)} needs at least {context['min_length']}", place, key=True
+            )
         elif kind == "too_long" or kind == "string_too_long":
-            self.report("out-of-range", f"{_name(place)} is too long (at most {context['max_length']})", place)
+            self.report(
+                "out-of-range", f"{_name(place)} is too long (at most {context['max_length']})", place
+            )
         elif kind == "value_error":
             subject = _owner(self.document, path) if place == path else _name(place)
             self.report("bad-value", f"{subject} {context['error']}", place)
@@ -296,6 +309,8 @@ def _normal(word: str) -> str:
 
 def _name(path: Path) -> str:
     """What to call the value at `path` in a sentence."""
+    if len(path) > 1 and isinstance(path[-1], int):
+        return f"item {path[-1] + 1} of {_name(path[:-1])}"
     for step in reversed(path):
         if isinstance(step, str):
             return shown(step)

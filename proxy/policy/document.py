@@ -1,8 +1,8 @@
 """Policy text with positions.
 
-YAML is read as a tree of strings: no aliases, merge keys, tags or duplicate keys, and no guessing of types (the schema
-types each scalar). Every node knows where it stands in the text, so that a diagnostic can point at it and an edit can
-touch its bytes alone.
+YAML is read as a tree of strings: no aliases, merge keys, tags or duplicate keys, and no guessing of types;
+that is the schema's part. Every node knows where it stands in the text, so that a diagnostic can point at
+it and an edit can touch its bytes alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from proxy.policy.diagnostics import Diagnostic, Fix, Severity
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
-"""Levels of nesting. The deepest useful policy has 8; the cap keeps hostile text from costing time or stack."""
+"""Levels of nesting. A useful policy has 8; the cap keeps hostile text from costing time."""
 
 Path = tuple[str | int, ...]
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
@@ -36,7 +36,7 @@ _FLOW_RUN = re.compile(r"(?:[\[{]\s*){33}")
 
 @dataclass(slots=True)
 class ScalarNode:
-    """One value, still a string. `style` is None when plain, else the quoting character or block indicator."""
+    """One value, still a string. `style` is None when plain, else the quote or block indicator."""
 
     start: int
     end: int
@@ -257,15 +257,20 @@ class _Composer:
             self.root = None
         else:
             if self.root is None and not self.problems:
-                self._report("empty", "the file says nothing; a policy file has providers or policies", (0, 0))
+                self._report(
+                    "empty", "the file says nothing; a policy file has providers or policies", (0, 0)
+                )
 
     def _take(self, event: yaml.Event) -> bool:
         """One event; False ends the reading."""
-        span = (event.start_mark.index, event.end_mark.index)
+        start, end = event.start_mark, event.end_mark
+        span = (start.index if start else 0, end.index if end else 0)
         if isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
-                self._report("multiple-documents", "a second document starts here; a policy file has one", span)
+                self._report(
+                    "multiple-documents", "a second document starts here; a policy file has one", span
+                )
                 return False
         elif isinstance(event, yaml.AliasEvent):
             self._report("alias", "aliases are not allowed; write the value again", span)

@@ -1,7 +1,7 @@
 """Everything that is checked before a text may run.
 
-Errors are what the gateway cannot run or what would be harmful whatever the surroundings; a text with one never runs.
-What depends on the machine, the clock or vendor data is a warning.
+Errors are what the gateway cannot run or what would be harmful whatever the surroundings; a text with one
+never runs. What depends on the machine, the clock or vendor data is a warning.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class Arm:
     target: str | None
     weight: Decimal
     share: Decimal
-    """Percent of the units, one decimal at most is lost nowhere: weight / sum * 100."""
+    """Percent of the units: weight / sum * 100, not rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,10 @@ def compile_plan(policy_file: PolicyFile, version: str) -> Plan:
         kept_headers=frozenset(policy_file.events.keep_headers) | _asked(policies, "header", lower=True),
         kept_metadata=_asked(policies, "metadata"),
         unit_headers=frozenset(
-            unit.removeprefix("header:") for split in splits for unit in split.chain if unit.startswith("header:")
+            unit.removeprefix("header:")
+            for split in splits
+            for unit in split.chain
+            if unit.startswith("header:")
         ),
     )
 
@@ -213,7 +216,7 @@ def _off_plan(split: TrafficSplit, phases: tuple[PhasePlan, ...]) -> bool:
 
 
 def incumbent(split: TrafficSplit) -> str:
-    """Tag of the control arm: `control:`, else the greatest weight of the first phase (of the split without phases)."""
+    """Tag of the control arm: `control:`, else the greatest weight of the first phase (or of the split)."""
     if split.rollout is not None and split.rollout.control is not None:
         return split.rollout.control
     weights = split.rollout.phases[0].weights if split.rollout is not None else split.weights
@@ -237,7 +240,9 @@ def _virtual_models(policy_file: PolicyFile) -> tuple[str, ...]:
             continue
         if isinstance(policy, TrafficSplit) or (isinstance(policy, ModelFilter) and policy.preferred_model):
             names.update(
-                dict.fromkeys(name for name in policy.conditions.model or () if "*" not in name and "?" not in name)
+                dict.fromkeys(
+                    name for name in policy.conditions.model or () if "*" not in name and "?" not in name
+                )
             )
     return tuple(name for name in names if not any(target.serves(name) for target in targets))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, TypeAdapter
+from pydantic import AfterValidator, Field, TypeAdapter
 
 from proxy.policy.convert import Converter, nearest
 from proxy.policy.diagnostics import Diagnostic, Fix, TextEdit
@@ -59,11 +59,11 @@ class ClientKey(Spec):
 class GatewaySpec(Spec):
     """How the gateway itself behaves."""
 
-    client_keys: list[ClientKey] = []
+    client_keys: list[ClientKey] = Field(default=[])
     """Keys clients must show one of; none: open on loopback."""
     on_disconnect: Literal["cancel", "drain"] = "cancel"
     """What becomes of the upstream request when its client leaves."""
-    allow_hosts: list[Name] = []
+    allow_hosts: list[Name] = Field(default=[])
     """Host names requests may be addressed to, besides the listener's own."""
     timezone: Annotated[str, AfterValidator(_check_zone)] = "UTC"
     """Zone of dates without a time, and of calendar windows."""
@@ -74,7 +74,7 @@ class EventsSpec(Spec):
 
     retention: Duration | None = None
     """How long single events are kept."""
-    keep_headers: list[HeaderName] = []
+    keep_headers: list[HeaderName] = Field(default=[])
     """Request headers stored with each event."""
     bodies: bool = False
     """Whether bodies are stored."""
@@ -117,8 +117,13 @@ class PolicyFile:
     fallback_models: Mapping[str, list[str]] = field(default_factory=dict)
     names_targets: bool = False
     """Whether the file has `providers.targets`; otherwise the vendors' own are meant."""
-    entries: list[TargetEntry] = field(default_factory=list)
-    """The targets as written."""
+    written: list[tuple[TargetEntry, TargetSpec]] = field(default_factory=list)
+    """The targets as the file writes them, each with what it means."""
+
+    @property
+    def entries(self) -> list[TargetEntry]:
+        """The targets as the file writes them."""
+        return [entry for entry, _ in self.written]
 
 
 def effective_targets(policy_file: PolicyFile, env: Mapping[str, str]) -> list[TargetSpec]:
@@ -151,10 +156,10 @@ class _Reader:
             return PolicyFile()
         sections = self._sections(root)
         self._version(sections)
-        entries, targets, fallback = self._providers(sections.get("providers"))
+        written, fallback = self._providers(sections.get("providers"))
         return PolicyFile(
-            targets=targets,
-            entries=entries,
+            targets=[target for _, target in written],
+            written=written,
             names_targets=self._document.find(("providers", "targets")) is not None,
             fallback_models=fallback,
             policies=self._policies(sections.get("policies")),
@@ -171,7 +176,7 @@ class _Reader:
                 if not (isinstance(entry.value, ScalarNode) and entry.value.is_null):
                     sections[entry.key.value] = entry.value
             else:
-                self._converter.unknown_key(entry, known, (), _FileSpec)
+                self._converter.unknown_key(entry, known, ())
         return sections
 
     def _version(self, sections: Mapping[str, Node]) -> None:
@@ -185,28 +190,32 @@ class _Reader:
 
     def _providers(
         self, node: Node | None
-    ) -> tuple[list[TargetEntry], list[TargetSpec], Mapping[str, list[str]]]:
+    ) -> tuple[list[tuple[TargetEntry, TargetSpec]], Mapping[str, list[str]]]:
         if node is None:
-            return [], [], {}
+            return [], {}
         if not isinstance(node, MappingNode):
-            self._converter.report("wrong-type", "providers must be a mapping with targets", ("providers",), key=True)
-            return [], [], {}
-        rest = MappingNode(node.start, node.end, node.flow, [e for e in node.entries if e.key.value != "targets"])
+            self._converter.report(
+                "wrong-type", "providers must be a mapping with targets", ("providers",), key=True
+            )
+            return [], {}
+        rest = MappingNode(
+            node.start, node.end, node.flow, [e for e in node.entries if e.key.value != "targets"]
+        )
         spec = self._converter.model(rest, _ProvidersSpec, ("providers",))
         entries = [
             entry
             for path, item in self._items(("providers", "targets"))
             if (entry := self._converter.model(item, TargetEntry, path)) is not None
         ]
-        targets = []
+        written = []
         for entry in entries:
             target = resolve(entry)
             if target is None:
-                message = f"the provider of {shown(entry.id)} cannot be told from its id; write provider or base_url"
+                message = f"the id {shown(entry.id)} does not tell the provider; write provider or base_url"
                 self._converter.report("unknown-provider", message, (*entry.path, "id"))
             else:
-                targets.append(target)
-        return entries, targets, (spec.fallback_models or {}) if spec is not None else {}
+                written.append((entry, target))
+        return written, (spec.fallback_models or {}) if spec is not None else {}
 
     def _policies(self, node: Node | None) -> list[ConditionedSpec]:
         if node is None:
@@ -244,13 +253,17 @@ class _Reader:
         if node is None:
             return {}
         if not isinstance(node, MappingNode):
-            self._converter.report("wrong-type", "prices must be a mapping model -> prices", ("prices",), key=True)
+            self._converter.report(
+                "wrong-type", "prices must be a mapping model -> prices", ("prices",), key=True
+            )
             return {}
         prices: dict[str, Pricing] = {}
         for entry in node.entries:
             spec = self._converter.model(entry.value, PricingSpec, ("prices", entry.key.value))
             if spec is not None:
-                prices[entry.key.value] = Pricing(spec.input, spec.output, spec.cached_input, spec.cache_write)
+                prices[entry.key.value] = Pricing(
+                    spec.input, spec.output, spec.cached_input, spec.cache_write
+                )
         return prices
 
     def _items(self, path: Path) -> list[tuple[Path, Node]]:
@@ -259,7 +272,9 @@ class _Reader:
         if isinstance(node, SequenceNode):
             return [((*path, index), item) for index, item in enumerate(node.items)]
         if node is not None and not (isinstance(node, ScalarNode) and node.is_null):
-            self._converter.report("wrong-type", f"{path[-1]} must be a list (each item starts with -)", path, key=True)
+            self._converter.report(
+                "wrong-type", f"{path[-1]} must be a list (each item starts with -)", path, key=True
+            )
         return []
 
 

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    WithJsonSchema,
+    model_validator,
+)
 
 from proxy.policy.document import Path, has_unprintable
 
@@ -19,7 +27,7 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 
 
 class Spec(BaseModel):
-    """A mapping of the policy file. Knows where it stood, so that a diagnostic or an explanation can point at it."""
+    """A mapping of the policy file. Knows where it stood, so that messages can point at it."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=(), use_attribute_docstrings=True)
 
@@ -54,6 +62,11 @@ class Renaming:
 @dataclass(frozen=True, slots=True)
 class FreeText:
     """Marks text for people: several lines and joiners are fine, control characters are not."""
+
+
+@dataclass(frozen=True, slots=True)
+class MayBeEmpty:
+    """Marks a key that may stand there without a value. Elsewhere that is a slip: an empty allow-list allows what?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +177,7 @@ class PolicySpec(Spec):
     """Unique name; events and explanations call the policy by it."""
     type: str
     """Kind of policy."""
-    description: Annotated[str, FreeText(), Field(max_length=4000)] | None = None
+    description: Annotated[str | None, MayBeEmpty(), FreeText(), Field(max_length=4000)] = None
     """A sentence for people."""
     enabled: bool = True
     """false: the policy is checked but does nothing."""

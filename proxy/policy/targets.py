@@ -8,12 +8,13 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, WithJsonSchema
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from proxy.policy.conditions import is_glob
 from proxy.policy.spec import (
     Duration,
     HeaderName,
+    MayBeEmpty,
     ModelName,
     Money,
     Name,
@@ -112,7 +113,9 @@ class TargetSpec:
 
     def serves(self, model: str) -> bool:
         """Whether requests for `model` may go here."""
-        return any(pattern == model or (is_glob(pattern) and fnmatchcase(model, pattern)) for pattern in self.models)
+        return any(
+            pattern == model or (is_glob(pattern) and fnmatchcase(model, pattern)) for pattern in self.models
+        )
 
     def upstream_name(self, model: str) -> str:
         """What this endpoint calls `model` (Azure: its deployment)."""
@@ -165,7 +168,10 @@ _PROVIDER_SCHEMA = {
     "anyOf": [
         {"type": "null"},
         {"enum": list(PROVIDERS)},
-        {"type": "object", "properties": {"name": {"enum": list(PROVIDERS)}, "secret_key_ref": {"type": "object"}}},
+        {
+            "type": "object",
+            "properties": {"name": {"enum": list(PROVIDERS)}, "secret_key_ref": {"type": "object"}},
+        },
     ]
 }
 
@@ -176,14 +182,18 @@ class TargetEntry(Spec):
     id: Name
     """Unique name of the target."""
     provider: Annotated[
-        str | ProviderDetail | None, Nested(ProviderDetail), AfterValidator(_check_provider), WithJsonSchema(_PROVIDER_SCHEMA)
+        str | ProviderDetail | None,
+        MayBeEmpty(),
+        Nested(ProviderDetail),
+        AfterValidator(_check_provider),
+        WithJsonSchema(_PROVIDER_SCHEMA),
     ] = None
     """Kind of endpoint; left empty it is inferred from the id."""
     base_url: str | None = None
     """Where the endpoint is; the vendor's own when left out."""
     secret_key_ref: SecretRef | None = None
     """Where its key is to be found."""
-    models: Annotated[dict[Pattern, Pattern], Renaming()] | None = None
+    models: Annotated[dict[Pattern, Pattern], Renaming(), Field(min_length=1)] | None = None
     """Names or globs served, or a mapping public name -> upstream name."""
     deployments: Annotated[dict[ModelName, Name], Renaming()] | None = None
     """Azure: model -> deployment."""
@@ -219,7 +229,7 @@ class TargetEntry(Spec):
 
 
 def infer_provider(target_id: str, base_url: str | None) -> Provider | None:
-    """The provider an id speaks of; `openai-compatible` for any other id with a base_url; None when nothing tells."""
+    """The provider an id speaks of; any other with a base_url is openai-compatible; None: nothing tells."""
     lower = target_id.lower()
     for prefix, provider in (
         ("openai-compatible", PROVIDERS[3]),
@@ -235,7 +245,9 @@ def infer_provider(target_id: str, base_url: str | None) -> Provider | None:
 def resolve(entry: TargetEntry) -> TargetSpec | None:
     """What `entry` means; None when its provider cannot be told."""
     name = entry.detail.name if entry.detail else entry.provider
-    provider = next((known for known in PROVIDERS if known == name), None) or infer_provider(entry.id, entry.base_url)
+    provider = next((known for known in PROVIDERS if known == name), None) or infer_provider(
+        entry.id, entry.base_url
+    )
     if provider is None:
         return None
     secret = entry.secret

@@ -1,4 +1,4 @@
-"""Edits that touch only the characters they must: comments, order, quoting and line endings of the file stay."""
+"""Edits that touch only the characters they must: comments, order, quoting and line endings stay."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ WHOLE = 1000
 def largest_remainder(parts: Mapping[str, Decimal], total: int) -> dict[str, int]:
     """Integers in proportion to `parts` that sum to exactly `total`; ties go to the earlier tag.
 
-    When all parts are 0 the total is shared out evenly. Raises ValueError when there are no parts or one is negative.
+    When all parts are 0 the total is shared out evenly. Raises ValueError without parts or for one below 0.
     """
     if not parts or any(part < 0 for part in parts.values()):
         raise ValueError("weights must be 0 or more, and there must be at least one")
@@ -38,12 +38,10 @@ def to_percentages(weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
     return {tag: Decimal(tenths) / 10 for tag, tenths in to_tenths(weights).items()}
 
 
-def rebalance(
-    shares: Mapping[str, int], tag: str, new: int, locked: Collection[str] = ()
-) -> dict[str, int]:
-    """`shares` with `tag` moved to `new` tenths (as far as the locked arms leave room); the others absorb the change.
+def rebalance(shares: Mapping[str, int], tag: str, new: int, locked: Collection[str] = ()) -> dict[str, int]:
+    """`shares` with `tag` moved to `new` tenths (as far as the locked arms leave room); the others absorb it.
 
-    The unlocked others change in proportion to what they have. When there is none to absorb it, nothing changes.
+    The unlocked others change in proportion to what they have. When there is none to absorb, nothing changes.
     Raises ValueError when `tag` is unknown or the shares do not sum to 1000.
     """
     if tag not in shares or sum(shares.values()) != WHOLE:

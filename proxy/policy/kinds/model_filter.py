@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class ModelFilter(ConditionedSpec):
-    """Allows, refuses or redirects by model. With `preferred_model` alone, every request that meets the conditions goes there."""
+    """Allows, refuses or redirects by model.
+
+    With `preferred_model` alone, every request that meets the conditions goes there.
+    """
 
     allowed_models: Patterns | None = None
     """Names or globs; any other model is refused (or redirected to preferred_model)."""

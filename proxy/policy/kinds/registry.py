@@ -39,7 +39,7 @@ class Walk:
 
 
 Act = Callable[[RequestFacts, Walk], bool]
-"""What a policy does to a request that meets its conditions. True when it acted, False when it did not apply."""
+"""What a policy does to a request that meets its conditions; False when it did not apply after all."""
 
 
 @dataclass(frozen=True, slots=True)

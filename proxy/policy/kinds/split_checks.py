@@ -41,9 +41,13 @@ def phase_weights_add_up(policy: TrafficSplit, context: Context) -> Iterable[Dia
 def _sum(weights: Mapping[str, Decimal], place: Path, what: str, context: Context) -> Iterable[Diagnostic]:
     total = sum(weights.values(), Decimal(0))
     if total == 0:
-        yield context.report("weights-zero", "error", f"all weights of {what} are 0: nobody could be served", place)
+        yield context.report(
+            "weights-zero", "error", f"all weights of {what} are 0: nobody could be served", place
+        )
     elif total != 100:
-        shares = ", ".join(f"{shown(tag, 32)} {tenths / 10:g} %" for tag, tenths in to_tenths(weights).items())
+        shares = ", ".join(
+            f"{shown(tag, 32)} {tenths / 10:g} %" for tag, tenths in to_tenths(weights).items()
+        )
         message = f"the weights of {what} sum to {spell(total)}; shares are {shares}"
         yield context.report("weights-sum", "info", message, place, key=True)
 
@@ -54,11 +58,15 @@ def phases_name_the_variants(policy: TrafficSplit, context: Context) -> Iterable
         for tag in phase.weights:
             if tag not in policy.weights:
                 message = f"phase {shown(phase.name)} names {shown(tag)}, which is no variant of this split"
-                yield context.report("phase-unknown-tag", "error", message, (*phase.path, "weights", tag), key=True)
+                yield context.report(
+                    "phase-unknown-tag", "error", message, (*phase.path, "weights", tag), key=True
+                )
         for tag in policy.weights:
             if tag not in phase.weights:
                 message = f"phase {shown(phase.name)} gives {shown(tag)} no weight"
-                yield context.report("phase-missing-tag", "error", message, (*phase.path, "weights"), key=True)
+                yield context.report(
+                    "phase-missing-tag", "error", message, (*phase.path, "weights"), key=True
+                )
 
 
 def duplicate_phases(policy: TrafficSplit, context: Context) -> Iterable[Diagnostic]:
@@ -69,7 +77,9 @@ def duplicate_phases(policy: TrafficSplit, context: Context) -> Iterable[Diagnos
     for phase in policy.rollout.phases if policy.rollout else ():
         place = (*phase.path, "name")
         if phase.name in seen:
-            yield context.report("duplicate-phase", "error", f"two phases are called {shown(phase.name)}", place)
+            yield context.report(
+                "duplicate-phase", "error", f"two phases are called {shown(phase.name)}", place
+            )
         elif phase.name in RESERVED_PHASES:
             yield context.report("reserved-phase", "error", f"{phase.name} is a reserved name", place)
         seen.add(phase.name)
@@ -84,7 +94,9 @@ def live_phase_exists(policy: TrafficSplit, context: Context) -> Iterable[Diagno
         return
     names = [phase.name for phase in rollout.phases]
     if rollout.phase is not None and rollout.phase not in names and rollout.phase not in RESERVED_PHASES:
-        message = f"there is no phase {shown(rollout.phase)}; one of {', '.join(shown(name) for name in names)}"
+        message = (
+            f"there is no phase {shown(rollout.phase)}; one of {', '.join(shown(name) for name in names)}"
+        )
         yield context.report("unknown-phase", "error", message, (*rollout.path, "phase"))
     if rollout.control is not None and rollout.control not in policy.weights:
         message = f"control names {shown(rollout.control)}, which is no variant of this split"
@@ -120,7 +132,9 @@ def same_shares(a: Mapping[str, Decimal], b: Mapping[str, Decimal]) -> bool:
 
 def _write_to_phase(weights: Mapping[str, Decimal], place: Path, context: Context) -> Fix | None:
     try:
-        edits = [replace_scalar(context.document, (*place, tag), spell(weight)) for tag, weight in weights.items()]
+        edits = [
+            replace_scalar(context.document, (*place, tag), spell(weight)) for tag, weight in weights.items()
+        ]
     except EditError:
         return None
     return Fix(f"write {'/'.join(spell(weight) for weight in weights.values())} to the phase", tuple(edits))

@@ -14,7 +14,7 @@ from proxy.policy.document import shown
 from proxy.policy.facts import GENERATION, Assignment, RequestFacts
 from proxy.policy.kinds import split_checks
 from proxy.policy.kinds.registry import Act, ConditionedSpec, Kind, NotEnforced, Walk
-from proxy.policy.spec import Count, Duration, ModelName, Name, OneOrMany, Ratio, Spec, Weight
+from proxy.policy.spec import Count, Duration, MayBeEmpty, ModelName, Name, OneOrMany, Ratio, Spec, Weight
 
 if TYPE_CHECKING:
     from proxy.policy.check import Context
@@ -78,13 +78,13 @@ class Gate(Spec):
 class Rollout(Spec):
     """A plan that moves the weights step by step."""
 
-    phase: Name | None = None
+    phase: Annotated[Name | None, MayBeEmpty()] = None
     """The live phase; none: the weights are set by hand."""
     advance: Literal["manual", "auto"] = "manual"
     """Who moves on to the next phase."""
     phases: Annotated[list[Phase], Field(min_length=1)]
     """In order."""
-    gates: list[Gate] = []
+    gates: list[Gate] = Field(default=[])
     control: Name | None = None
     """Tag of the incumbent; the greatest weight of the first phase when left out."""
     paused: bool = False
@@ -95,7 +95,7 @@ class Rollout(Spec):
 
 
 class TrafficSplit(ConditionedSpec):
-    """Shares out generation requests for any of its variants' models, or for the models `conditions.model` names."""
+    """Shares out generation requests for its variants' models, or for those `conditions.model` names."""
 
     variants: Annotated[list[Variant], Field(min_length=1)]
     """The arms."""

@@ -1,0 +1,32 @@
+"""NoteLine: what the thing under the cursor is, or the last message."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.app import RenderResult
+from textual.widget import Widget
+
+from ktui.themes import role
+
+
+class NoteLine(Widget):
+    """One line above the footer."""
+
+    DEFAULT_CSS = "NoteLine { height: 1; width: 1fr; background: $kt-base; color: $kt-text; }"
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._text = Text()
+
+    def show(self, text: Text) -> None:
+        """Shows `text`; nothing is drawn when it stands there already."""
+        if text.markup != self._text.markup or text.style != self._text.style:
+            self._text = text
+            self.refresh()
+
+    def render(self) -> RenderResult:
+        """The line, cut with `…`."""
+        line = Text(" ", no_wrap=True, end="", overflow="ellipsis", style=role(self.app, "muted"))
+        line.append_text(self._text)
+        line.truncate(max(self.size.width - 1, 0), overflow="ellipsis")
+        return line

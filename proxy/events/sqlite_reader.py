@@ -1,0 +1,152 @@
+"""Reading the event database: short reads, page by page, on connections that cannot write."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from proxy.base.sanitise import sanitise
+from proxy.events.codec import from_row
+from proxy.events.errors import StoreError
+from proxy.events.event import Event
+from proxy.events.sqlite_schema import SELECT, open_reader
+from proxy.events.store import EventQuery
+
+PAGE = 500
+_TOP = 2**63 - 1
+
+
+class EventReader:
+    """A read-only view of the store; also for a process that is not the gateway. Up to `connections` reads at once."""
+
+    def __init__(self, path: Path, connections: int = 3) -> None:
+        self._path = path
+        self._free: list[aiosqlite.Connection] = []
+        self._room = asyncio.Semaphore(connections)
+        self._closed = False
+
+    async def close(self) -> None:
+        """Close the connections; a read under way closes its own when it ends."""
+        self._closed = True
+        while self._free:
+            await self._free.pop().close()
+
+    async def total(self) -> int:
+        """Number of stored events, counted."""
+        return int((await self._rows("SELECT count(*) FROM events", ()))[0][0])
+
+    async def get(self, event_id: str) -> Event | None:
+        """One event by id."""
+        rows = await self._rows(f"{SELECT} WHERE id = ?", (event_id.encode("utf-8", "replace").decode(),))
+        return from_row(rows[0]) if rows else None
+
+    async def query(self, query: EventQuery) -> AsyncIterator[Event]:
+        """The events of `query` in pages. Rows inserted after the first page are left out."""
+        if query.limit is not None and query.limit <= 0:
+            return
+        low, high = await self._bounds(query)
+        where, values = _filters(query)
+        if query.ascending and query.limit is not None:
+            low = await self._newest_from(low, high, where, values, query.limit)
+        left = query.limit
+        while low <= high:
+            size = PAGE if left is None else min(PAGE, left)
+            order = "ASC" if query.ascending else "DESC"
+            rows = await self._rows(
+                f"{SELECT} WHERE seq BETWEEN ? AND ?{where} ORDER BY seq {order} LIMIT ?",
+                (low, high, *values, size),
+            )
+            for row in rows:
+                yield from_row(row)
+            if len(rows) < size:
+                return
+            if left is not None:
+                left -= len(rows)
+                if left <= 0:
+                    return
+            if query.ascending:
+                low = rows[-1][0] + 1
+            else:
+                high = rows[-1][0] - 1
+
+    async def _bounds(self, query: EventQuery) -> tuple[int, int]:
+        """Lowest and highest seq that can match; an empty range when nothing can."""
+        since = query.since_ms if query.since_ms is not None else -_TOP
+        until = query.until_ms if query.until_ms is not None else _TOP
+        if query.since_ms is None and query.until_ms is None:
+            rows = await self._rows("SELECT min(seq), max(seq) FROM events", ())
+        else:
+            rows = await self._rows(
+                "SELECT min(seq), max(seq) FROM events INDEXED BY events_timestamp "
+                "WHERE timestamp_ms >= ? AND timestamp_ms < ?",
+                (_bounded(since), _bounded(until)),
+            )
+        first, last = rows[0]
+        if first is None:
+            return 1, 0
+        low = max(first, _bounded(query.after_seq) + 1) if query.after_seq is not None else first
+        high = min(last, _bounded(query.before_seq) - 1) if query.before_seq is not None else last
+        return low, high
+
+    async def _newest_from(self, low: int, high: int, where: str, values: Sequence[Any], limit: int) -> int:
+        """The seq from which on `limit` events match."""
+        rows = await self._rows(
+            "SELECT min(seq) FROM (SELECT seq FROM events "
+            f"WHERE seq BETWEEN ? AND ?{where} ORDER BY seq DESC LIMIT ?)",
+            (low, high, *values, _bounded(limit)),
+        )
+        return high + 1 if rows[0][0] is None else int(rows[0][0])
+
+    async def _rows(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        async with self._connection() as connection:
+            try:
+                return list(await connection.execute_fetchall(sql, values))
+            except sqlite3.Error as error:
+                raise StoreError(f"cannot read the event store {self._path}: {sanitise(error, 200)}") from None
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[aiosqlite.Connection]:
+        async with self._room:
+            connection = self._free.pop() if self._free else await open_reader(self._path)
+            try:
+                yield connection
+            except BaseException:
+                # A cancelled read still runs in its thread, and a failed one may sit on a file that was moved.
+                await asyncio.shield(connection.close())
+                raise
+            if self._closed:
+                await connection.close()
+            else:
+                self._free.append(connection)
+
+
+def _bounded(value: int) -> int:
+    return max(-_TOP, min(_TOP, value))
+
+
+def _filters(query: EventQuery) -> tuple[str, list[Any]]:
+    """Conditions after `seq BETWEEN`, and their values. Names of columns are ours; values are always bound."""
+    parts: list[str] = []
+    values: list[Any] = []
+    # The plus keeps SQLite on the walk by seq: the bounds have already used the index by time.
+    if query.since_ms is not None:
+        parts.append("+timestamp_ms >= ?")
+        values.append(_bounded(query.since_ms))
+    if query.until_ms is not None:
+        parts.append("+timestamp_ms < ?")
+        values.append(_bounded(query.until_ms))
+    for column, wanted in (("model", query.model), ("ab_tag", query.tag)):
+        if wanted is not None:
+            parts.append(f"{column} = ?")
+            values.append(wanted.encode("utf-8", "replace").decode())
+    for column, wanted in (("provider", query.provider), ("decision", query.decision)):
+        if wanted is not None:
+            parts.append(f"+{column} = ?")
+            values.append(wanted.encode("utf-8", "replace").decode())
+    return "".join(f" AND {part}" for part in parts), values

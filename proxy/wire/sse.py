@@ -1,0 +1,135 @@
+"""An incremental reader of server-sent events that keeps every byte.
+
+The frames it gives, put together, are exactly what was fed; which frames there are does not depend on how the bytes
+were cut into chunks. Lines end in LF, CRLF or CR. A CR that ends a blank line is acted on at once when the line before
+ended in a lone CR too (so that a stream with CR endings is not held up); a LF behind it then belongs to the next frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LINE_LIMIT = 8 * 1024 * 1024
+"""Bytes of one frame; a longer one is passed on unread."""
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One event of a stream."""
+
+    raw: bytes
+    """As it came, with the blank line that ends it."""
+    data: bytes | None
+    """Its `data` lines joined by LF; None when it has none (a comment, a lone `event:`, a blank line)."""
+    event: bytes | None = None
+    """Its `event` field."""
+
+
+class SseReader:
+    """Feed chunks, get frames. `finish()` gives what is left at the end of the stream."""
+
+    __slots__ = ("_buffer", "_first", "_scanned", "gave_up")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._scanned = 0
+        self._first = True
+        self.gave_up = False
+        """A frame was longer than LINE_LIMIT: from there on everything comes unread, in frames without data."""
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        """The frames that `chunk` completes."""
+        if self.gave_up:
+            return [Frame(chunk, None)] if chunk else []
+        buffer = self._buffer
+        buffer += chunk
+        frames: list[Frame] = []
+        start, scan = 0, self._scanned
+        while True:
+            end, scan = _frame_end(buffer, start, scan)
+            if end is None:
+                break
+            frames.append(self._frame(bytes(buffer[start:end])))
+            start = scan = end
+        if start:
+            del buffer[:start]
+        self._scanned = scan - start
+        if len(buffer) > LINE_LIMIT:
+            self.gave_up = True
+            frames.append(Frame(bytes(buffer), None))
+            buffer.clear()
+        return frames
+
+    def finish(self) -> Frame | None:
+        """What stands behind the last blank line, read as a frame; None when nothing does."""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        self._scanned = 0
+        return self._frame(rest) if rest else None
+
+    def _frame(self, raw: bytes) -> Frame:
+        text = raw
+        if self._first:
+            self._first = False
+            text = raw.removeprefix(_BOM)
+        return parse_frame(raw, text)
+
+
+def parse_frame(raw: bytes, text: bytes) -> Frame:
+    """The frame whose lines are `text`."""
+    if text.startswith(b"data: ") and text.endswith(b"\n\n") and text.find(b"\n") == len(text) - 2 and b"\r" not in text:
+        return Frame(raw, text[6:-2])
+    data: list[bytes] = []
+    event = None
+    for line in text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"):
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            data.append(value)
+        elif name == b"event":
+            event = value
+    return Frame(raw, b"\n".join(data) if data else None, event)
+
+
+def _frame_end(buffer: bytearray, start: int, scan: int) -> tuple[int | None, int]:
+    """End of the frame that begins at `start`, and where to go on looking when it is not complete.
+
+    `scan` is the beginning of a line at or behind `start`; the lines before it are known not to end the frame.
+    """
+    while True:
+        line_end = _line_break(buffer, scan)
+        if line_end < 0:
+            return None, scan
+        after = _break_end(buffer, line_end)
+        if line_end == scan:
+            if after is not None:
+                # With lone CRs the frame ends at the CR, whatever follows.
+                return (scan + 1 if _ended_by_cr(buffer, start, scan) else after), scan
+            return (scan + 1, scan) if _ended_by_cr(buffer, start, scan) else (None, scan)
+        if after is None:
+            return None, scan
+        scan = after
+
+
+def _line_break(buffer: bytearray, start: int) -> int:
+    """Offset of the first CR or LF; -1 when there is none."""
+    feed = buffer.find(b"\n", start)
+    if feed < 0:
+        return buffer.find(b"\r", start)
+    carriage = buffer.find(b"\r", start, feed)
+    return feed if carriage < 0 else carriage
+
+
+def _break_end(buffer: bytearray, at: int) -> int | None:
+    """Where the line break at `at` ends; None when a CR is the last byte, for a LF may follow."""
+    if buffer[at] == 0x0A:
+        return at + 1
+    if at + 1 == len(buffer):
+        return None
+    return at + 2 if buffer[at + 1] == 0x0A else at + 1
+
+
+def _ended_by_cr(buffer: bytearray, start: int, scan: int) -> bool:
+    """Whether the blank line at `scan` is a CR and the line before it, in the same frame, ended in a lone CR."""
+    return buffer[scan] == 0x0D and scan > start and buffer[scan - 1] == 0x0D
