@@ -81,7 +81,9 @@ class HeaderLines:
             if link.last_answer is None:
                 word = sanitise(link.reason, 200) or "nothing answers"
                 return (self._t(("✗ not ready", "bad"), (f": {word}", "text")),)
-            return (self._t(("? unreachable", "unknown"), (f", last answer {clock(link.last_answer)}", "text")),)
+            return (
+                self._t(("? unreachable", "unknown"), (f", last answer {clock(link.last_answer)}", "text")),
+            )
         if status is None:
             return (self._t(("◐ starting", "info")),)
         gateway = status.gateway

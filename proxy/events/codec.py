@@ -24,7 +24,17 @@ _INT64_MAX = 2**63 - 1
 _KIND = {f.name: str(f.type).removesuffix(" | None") for f in fields(Event)}
 _NULLABLE = frozenset(f.name for f in fields(Event) if str(f.type).endswith("| None"))
 _REQUIRED = frozenset(
-    ("id", "timestamp_ms", "endpoint", "requested_model", "model", "decision", "status", "outcome", "latency_ms")
+    (
+        "id",
+        "timestamp_ms",
+        "endpoint",
+        "requested_model",
+        "model",
+        "decision",
+        "status",
+        "outcome",
+        "latency_ms",
+    )
 )
 
 _encoder = msgspec.json.Encoder()
@@ -62,8 +72,8 @@ def _plain(event: Event, payload: bytes) -> bool:
 def decode(payload: bytes) -> Event:
     """The event of one journal line. Raises ValueError when it is not one.
 
-    Field values are not checked against their types: a line written by another version of this program may name
-    an outcome this one does not know, and is kept as it is.
+    Field values are not checked against their types: a line written by another version of this program may
+    name an outcome this one does not know, and is kept as it is.
     """
     try:
         values = msgspec.json.decode(payload)
@@ -75,11 +85,13 @@ def decode(payload: bytes) -> Event:
 
 
 def clean(event: Event) -> Event:
-    """A copy of `event` in which every value has its type, fits a 64-bit column and is valid Unicode without NUL.
+    """A copy of `event` whose values have their types, fit 64-bit columns and are valid Unicode without NUL.
 
     A number that is not one becomes unknown where the field may be unknown, otherwise 0.
     """
-    return replace(event, **{name: _clean_field(name, getattr(event, name)) for name in _KIND if name != "seq"})
+    return replace(
+        event, **{name: _clean_field(name, getattr(event, name)) for name in _KIND if name != "seq"}
+    )
 
 
 def _clean_field(name: str, value: Any) -> Any:
@@ -98,7 +110,9 @@ def _clean_field(name: str, value: Any) -> Any:
         case "dict[str, Any]" | "dict[str, str]":
             tree = _clean_tree(value if isinstance(value, Mapping) else {}, 0)
             if name == "request_metadata":
-                return {key: item if isinstance(item, str) else clean_text(item) for key, item in tree.items()}
+                return {
+                    key: item if isinstance(item, str) else clean_text(item) for key, item in tree.items()
+                }
             return tree
         case _:
             return clean_text(value)
@@ -130,7 +144,7 @@ def _clean_float(value: Any, nullable: bool) -> float | None:
 
 
 def clean_text(value: Any, limit: int = TEXT_LIMIT) -> str:
-    """`value` as text that any encoder and SQLite take: lone surrogates and NUL become U+FFFD, cut at `limit`."""
+    """`value` as text that any encoder and SQLite take: lone surrogates become `?`, NUL U+FFFD; cut at `limit`."""
     text = value if isinstance(value, str) else str(value)
     if len(text) > limit:
         text = text[: limit - 1] + "…"
@@ -185,7 +199,9 @@ def from_row(row: Sequence[Any]) -> Event:
     values[_METADATA] = msgspec.json.decode(values[_METADATA])
     if values[_DRAW] < 0:
         values[_DRAW] += 2**64
-    return Event(*values, seq=row[0])
+    event = Event(*values)
+    event.seq = row[0]
+    return event
 
 
 def _json_text(value: Any) -> str:

@@ -55,7 +55,9 @@ class Segment:
 class Journal:
     """The segments in one directory. Used by one process at a time (a lock file sees to that)."""
 
-    def __init__(self, directory: Path, segment_bytes: int = SEGMENT_BYTES, total_bytes: int = JOURNAL_BYTES) -> None:
+    def __init__(
+        self, directory: Path, segment_bytes: int = SEGMENT_BYTES, total_bytes: int = JOURNAL_BYTES
+    ) -> None:
         self._directory = directory
         self._segment_bytes = segment_bytes
         self._total_bytes = total_bytes
@@ -69,12 +71,14 @@ class Journal:
         """Why the last line was not taken; None while it works."""
 
     def open(self) -> None:
-        """Lock the directory and list what an earlier process left. Raises StoreError when another process has it."""
+        """Lock the directory and list what an earlier process left; StoreError when another process has it."""
         try:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StoreError(f"cannot use the journal directory {self._directory}: {error.strerror}") from None
+            raise StoreError(
+                f"cannot use the journal directory {self._directory}: {error.strerror}"
+            ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -87,7 +91,7 @@ class Journal:
         self._sealed = [Segment(path, size=path.stat().st_size, recovered=True) for path in left]
 
     def append(self, payload: bytes) -> Segment:
-        """Write one line; returns the segment it went to, with the line counted nowhere yet. Raises JournalError."""
+        """Write one line; returns the segment it went to (its counts are the caller's). Raises JournalError."""
         line = b"%08x %b\n" % (zlib.crc32(payload), payload)
         try:
             segment = self._room_for(len(line))
@@ -153,10 +157,18 @@ class Journal:
             active.size = 0
 
     def waiting(self) -> Segment | None:
-        """The oldest segment with events that are only there, sealed; None when there is none."""
+        """The oldest segment with events that are only there, or None. It takes no more lines.
+
+        A segment some of whose events still wait in memory is left for later, or they would be found twice.
+        """
         if self._active is not None and self._active.deferred:
             self.seal()
-        return next((segment for segment in self._sealed if segment.deferred or segment.recovered), None)
+        ready = (
+            segment
+            for segment in self._sealed
+            if segment.recovered or (segment.deferred and not segment.queued)
+        )
+        return next(ready, None)
 
     def close(self) -> None:
         """Remove what is not needed, keep the rest for the next start, give the directory free."""

@@ -23,7 +23,7 @@ _TOP = 2**63 - 1
 
 
 class EventReader:
-    """A read-only view of the store; also for a process that is not the gateway. Up to `connections` reads at once."""
+    """A read-only view of the store, also for a process that is not the gateway; `connections` reads at once."""
 
     def __init__(self, path: Path, connections: int = 3) -> None:
         self._path = path
@@ -108,7 +108,9 @@ class EventReader:
             try:
                 return list(await connection.execute_fetchall(sql, values))
             except sqlite3.Error as error:
-                raise StoreError(f"cannot read the event store {self._path}: {sanitise(error, 200)}") from None
+                raise StoreError(
+                    f"cannot read the event store {self._path}: {sanitise(error, 200)}"
+                ) from None
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[aiosqlite.Connection]:
@@ -117,7 +119,8 @@ class EventReader:
             try:
                 yield connection
             except BaseException:
-                # A cancelled read still runs in its thread, and a failed one may sit on a file that was moved.
+                # A cancelled read still runs in its thread; a failed one may sit on a file that was moved.
+                await connection.interrupt()
                 await asyncio.shield(connection.close())
                 raise
             if self._closed:
@@ -131,7 +134,7 @@ def _bounded(value: int) -> int:
 
 
 def _filters(query: EventQuery) -> tuple[str, list[Any]]:
-    """Conditions after `seq BETWEEN`, and their values. Names of columns are ours; values are always bound."""
+    """Conditions after `seq BETWEEN`, and their values: names of columns are ours, values are always bound."""
     parts: list[str] = []
     values: list[Any] = []
     # The plus keeps SQLite on the walk by seq: the bounds have already used the index by time.

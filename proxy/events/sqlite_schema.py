@@ -78,7 +78,8 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
 
 # A repeated id is passed over. OR IGNORE would also pass over a row with a NULL where none may be.
 INSERT = (
-    f"INSERT INTO events ({', '.join(FIELDS)}) VALUES ({', '.join('?' * len(FIELDS))}) ON CONFLICT (id) DO NOTHING"
+    f"INSERT INTO events ({', '.join(FIELDS)}) VALUES ({', '.join('?' * len(FIELDS))}) "
+    "ON CONFLICT (id) DO NOTHING"
 )
 SELECT = f"SELECT seq, {', '.join(FIELDS)} FROM events"
 
@@ -129,8 +130,10 @@ async def open_writer(path: Path, busy_s: float = 1.0) -> aiosqlite.Connection:
 
 async def open_reader(path: Path) -> aiosqlite.Connection:
     """A connection that can only read, and never checkpoints."""
-    if not path.exists():
-        raise StoreError(f"there is no event store at {path}: start the gateway once, or name another --state-dir")
+    if not _exists(path):
+        raise StoreError(
+            f"there is no event store at {path}: start the gateway once, or name another --state-dir"
+        )
     connection = await aiosqlite.connect(
         f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None, timeout=2.0
     )
@@ -147,6 +150,14 @@ async def open_reader(path: Path) -> aiosqlite.Connection:
         await connection.close()
         raise
     return connection
+
+
+def _exists(path: Path) -> bool:
+    return path.exists()
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
 
 
 def _make_private(path: Path) -> None:
@@ -192,7 +203,7 @@ async def _migrate(connection: aiosqlite.Connection, path: Path) -> None:
 
 
 async def _check(connection: aiosqlite.Connection, path: Path) -> None:
-    if path.stat().st_size > QUICK_CHECK_BYTES:
+    if _size(path) > QUICK_CHECK_BYTES:
         return
     rows = list(await connection.execute_fetchall("PRAGMA quick_check(1)"))
     if rows[0][0] != "ok":

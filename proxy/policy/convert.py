@@ -297,7 +297,9 @@ class Converter:
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """The choice that `word` is most likely a slip of, or None."""
-    by_normal = {_normal(choice): choice for choice in choices}
+    by_normal: dict[str, str] = {}
+    for choice in choices:
+        by_normal.setdefault(_normal(choice), choice)
     found = difflib.get_close_matches(_normal(word), by_normal, n=1, cutoff=0.6)
     return by_normal[found[0]] if found else None
 

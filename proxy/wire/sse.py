@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LINE_LIMIT = 8 * 1024 * 1024
+FRAME_LIMIT = 8 * 1024 * 1024
 """Bytes of one frame; a longer one is passed on unread."""
 _BOM = b"\xef\xbb\xbf"
 
@@ -29,14 +29,15 @@ class Frame:
 class SseReader:
     """Feed chunks, get frames. `finish()` gives what is left at the end of the stream."""
 
-    __slots__ = ("_buffer", "_first", "_scanned", "gave_up")
+    __slots__ = ("_buffer", "_first", "_line", "_searched", "gave_up")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._scanned = 0
+        self._line = 0  # where the first line that is not known to be inside the frame begins
+        self._searched = 0  # no line break stands between it and here
         self._first = True
         self.gave_up = False
-        """A frame was longer than LINE_LIMIT: from there on everything comes unread, in frames without data."""
+        """A frame was longer than FRAME_LIMIT: from there on everything comes unread, in frames without data."""
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """The frames that `chunk` completes."""
@@ -45,17 +46,17 @@ class SseReader:
         buffer = self._buffer
         buffer += chunk
         frames: list[Frame] = []
-        start, scan = 0, self._scanned
+        start, line, searched = 0, self._line, self._searched
         while True:
-            end, scan = _frame_end(buffer, start, scan)
+            end, line, searched = _frame_end(buffer, start, line, searched)
             if end is None:
                 break
             frames.append(self._frame(bytes(buffer[start:end])))
-            start = scan = end
+            start = line = searched = end
         if start:
             del buffer[:start]
-        self._scanned = scan - start
-        if len(buffer) > LINE_LIMIT:
+        self._line, self._searched = line - start, searched - start
+        if len(buffer) > FRAME_LIMIT:
             self.gave_up = True
             frames.append(Frame(bytes(buffer), None))
             buffer.clear()
@@ -65,7 +66,7 @@ class SseReader:
         """What stands behind the last blank line, read as a frame; None when nothing does."""
         rest = bytes(self._buffer)
         self._buffer.clear()
-        self._scanned = 0
+        self._line = self._searched = 0
         return self._frame(rest) if rest else None
 
     def _frame(self, raw: bytes) -> Frame:
@@ -78,7 +79,12 @@ class SseReader:
 
 def parse_frame(raw: bytes, text: bytes) -> Frame:
     """The frame whose lines are `text`."""
-    if text.startswith(b"data: ") and text.endswith(b"\n\n") and text.find(b"\n") == len(text) - 2 and b"\r" not in text:
+    if (
+        text.startswith(b"data: ")
+        and text.endswith(b"\n\n")
+        and text.find(b"\n") == len(text) - 2
+        and b"\r" not in text
+    ):
         return Frame(raw, text[6:-2])
     data: list[bytes] = []
     event = None
@@ -92,24 +98,24 @@ def parse_frame(raw: bytes, text: bytes) -> Frame:
     return Frame(raw, b"\n".join(data) if data else None, event)
 
 
-def _frame_end(buffer: bytearray, start: int, scan: int) -> tuple[int | None, int]:
-    """End of the frame that begins at `start`, and where to go on looking when it is not complete.
+def _frame_end(buffer: bytearray, start: int, line: int, searched: int) -> tuple[int | None, int, int]:
+    """End of the frame that begins at `start` (None: not complete), then where to go on.
 
-    `scan` is the beginning of a line at or behind `start`; the lines before it are known not to end the frame.
+    `line` is the beginning of a line at or behind `start`; the lines before it are known not to end the frame, and
+    no line break stands between `line` and `searched`.
     """
     while True:
-        line_end = _line_break(buffer, scan)
-        if line_end < 0:
-            return None, scan
-        after = _break_end(buffer, line_end)
-        if line_end == scan:
-            if after is not None:
-                # With lone CRs the frame ends at the CR, whatever follows.
-                return (scan + 1 if _ended_by_cr(buffer, start, scan) else after), scan
-            return (scan + 1, scan) if _ended_by_cr(buffer, start, scan) else (None, scan)
+        at = _line_break(buffer, searched)
+        if at < 0:
+            return None, line, len(buffer)
+        after = _break_end(buffer, at)
+        if at == line:
+            if buffer[at] == 0x0D and line > start and buffer[line - 1] == 0x0D:
+                return at + 1, line, at  # lone CRs: the frame ends here, whatever follows
+            return after, line, at
         if after is None:
-            return None, scan
-        scan = after
+            return None, line, at
+        line = searched = after
 
 
 def _line_break(buffer: bytearray, start: int) -> int:
@@ -128,8 +134,3 @@ def _break_end(buffer: bytearray, at: int) -> int | None:
     if at + 1 == len(buffer):
         return None
     return at + 2 if buffer[at + 1] == 0x0A else at + 1
-
-
-def _ended_by_cr(buffer: bytearray, start: int, scan: int) -> bool:
-    """Whether the blank line at `scan` is a CR and the line before it, in the same frame, ended in a lone CR."""
-    return buffer[scan] == 0x0D and scan > start and buffer[scan - 1] == 0x0D

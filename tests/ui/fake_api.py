@@ -65,7 +65,20 @@ EVENTS: tuple[tuple[Any, ...], ...] = (
     (4.0, 200, "claude-sonnet-4-20250514", "variant-b", 1420, 455, 912, 163, "0.00518", "allow", [], None),
     (4.2, 200, "gpt-4o", "variant-a", 884, 296, 540, 92, "0.00227", "allow", ["ab-test-models"], None),
     (4.3, 200, "gpt-4o-mini", None, 512, 198, 366, 71, "0.00010", "redirect", ["route-simple-tasks"], None),
-    (4.6, 503, "gpt-4o", "variant-a", 1810, None, 655, None, None, "allow", ["ab-test-models"], "upstream_error"),
+    (
+        4.6,
+        503,
+        "gpt-4o",
+        "variant-a",
+        1810,
+        None,
+        655,
+        None,
+        None,
+        "allow",
+        ["ab-test-models"],
+        "upstream_error",
+    ),
     (4.9, 200, "gpt-4o", "variant-a", 1710, 431, 902, 240, "0.00466", "allow", ["ab-test-models"], None),
     (5.1, 200, "gpt-4-turbo", None, 3200, 811, 744, 236, "0.01452", "warn", ["deprecation-warning"], None),
     (5.3, 200, "gpt-4o", "variant-a", 1060, 352, 701, 158, "0.00333", "allow", ["ab-test-models"], None),
@@ -121,7 +134,8 @@ def event(index: int, when: datetime | None = None, seq: int | None = None) -> d
 def _wave(seed: float, low: float, high: float, points: int) -> list[float | None]:
     middle, half = (low + high) / 2, (high - low) / 2
     return [
-        middle + half * (0.7 * math.sin(seed + i / 9) + 0.3 * math.sin(seed * 3 + i / 4)) for i in range(points)
+        middle + half * (0.7 * math.sin(seed + i / 9) + 0.3 * math.sin(seed * 3 + i / 4))
+        for i in range(points)
     ]
 
 
@@ -142,7 +156,9 @@ class FakeGateway:
 
     def link(self) -> GatewayLink:
         """A link whose calls end here."""
-        return GatewayLink("http://127.0.0.1:41003", Secret(TOKEN), transport=httpx.MockTransport(self.answer))
+        return GatewayLink(
+            "http://127.0.0.1:41003", Secret(TOKEN), transport=httpx.MockTransport(self.answer)
+        )
 
     def push(self, kind: str, data: Any) -> None:
         """Sends one message to every open stream."""
@@ -209,7 +225,9 @@ class FakeGateway:
         if path == "/v1/config/versions":
             return httpx.Response(200, json={"versions": [self._version(12), self._version(11)]})
         if path.startswith("/v1/config/versions/"):
-            return httpx.Response(200, json=self._version(11) | {"text": POLICY.replace("weight: 95", "weight: 96")})
+            return httpx.Response(
+                200, json=self._version(11) | {"text": POLICY.replace("weight: 95", "weight: 96")}
+            )
         for item in self.events:
             if path == f"/v1/events/{item['id']}":
                 return httpx.Response(200, json=item)
@@ -234,7 +252,13 @@ class FakeGateway:
         diff = _unified(self.text, text)
         if not (isinstance(body, dict) and body.get("dry_run")):
             self._apply(text)
-        answer = {"number": self.number, "hash": self.hash, "changed": True, "applied_ms": 1.2, "diagnostics": []}
+        answer = {
+            "number": self.number,
+            "hash": self.hash,
+            "changed": True,
+            "applied_ms": 1.2,
+            "diagnostics": [],
+        }
         return httpx.Response(200, json=answer | {"text": text, "diff": diff})
 
     def _new_text(self, path: str, body: Any) -> str:
@@ -253,7 +277,9 @@ class FakeGateway:
             return text
         arms = self.status["splits"][0]["arms"]
         for arm, weight in zip(arms, (a, b), strict=True):
-            text = text.replace(f"weight: {arm['weight']:g}, tag: {arm['tag']}", f"weight: {weight:g}, tag: {arm['tag']}")
+            text = text.replace(
+                f"weight: {arm['weight']:g}, tag: {arm['tag']}", f"weight: {weight:g}, tag: {arm['tag']}"
+            )
             if not body.get("dry_run"):
                 arm.update(weight=weight, share=weight, observed_share=None)
         if body.get("phase") and not body.get("dry_run"):
@@ -269,7 +295,9 @@ class FakeGateway:
         self.push_status()
 
     def _config(self) -> dict[str, Any]:
-        file_hash = hashlib.sha256(self.file_text.encode()).hexdigest() if self.file_text != POLICY else self.hash
+        file_hash = (
+            hashlib.sha256(self.file_text.encode()).hexdigest() if self.file_text != POLICY else self.hash
+        )
         state = self.status["config"]["file"]
         return {
             "number": self.number, "hash": self.hash, "text": self.text, "path": "/srv/policy.yaml",

@@ -1,0 +1,78 @@
+"""Feed: reads the gateway's stream as long as the screen lives, and says when the gateway is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from ktui.answers import Config, EventRow, Status
+from ktui.link import GatewayLink, LinkError, Refused
+
+FIRST_EVENTS = 500
+_PATIENCE_S = (0.2, 0.5, 1.0, 2.0, 3.0)
+
+
+class Listener(Protocol):
+    """What the feed tells."""
+
+    def feed_status(self, status: Status) -> None:
+        """A new status."""
+
+    def feed_config(self, config: Config) -> None:
+        """The running version or the file changed."""
+
+    def feed_events(self, rows: list[EventRow]) -> None:
+        """Requests, oldest first; some may have been told before."""
+
+    def feed_lost(self, reason: str) -> None:
+        """Nothing answers; the feed goes on trying."""
+
+
+class Feed:
+    """One reader of /v1/stream. A lost stream is opened again; what was missed is fetched from the list."""
+
+    def __init__(self, link: GatewayLink, listener: Listener, patience: tuple[float, ...] = _PATIENCE_S) -> None:
+        self._link = link
+        self._listener = listener
+        self._patience = patience
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        failures = 0
+        while True:
+            try:
+                await self._once()
+                failures = 0
+            except LinkError as error:
+                if self._link.connected or isinstance(error, Refused):
+                    failed_before = failures
+                    if not await self._answers():
+                        self._listener.feed_lost(str(error))
+                        failures = failed_before + 1
+            await asyncio.sleep(self._patience[min(failures, len(self._patience) - 1)])
+
+    async def _answers(self) -> bool:
+        try:
+            self._listener.feed_status(await self._link.status())
+        except LinkError:
+            return False
+        return True
+
+    async def _once(self) -> None:
+        self._listener.feed_status(await self._link.status())
+        await self._catch_up()
+        async for message in self._link.stream():
+            if message.kind == "status":
+                self._listener.feed_status(message.decode(Status))
+            elif message.kind == "events":
+                self._listener.feed_events(list(message.decode(tuple[EventRow, ...])))
+            elif message.kind == "config":
+                self._listener.feed_config(await self._link.config())
+
+    async def _catch_up(self) -> None:
+        rows = await self._link.events(limit=FIRST_EVENTS)
+        self._listener.feed_events(list(reversed(rows)))
+        try:
+            self._listener.feed_config(await self._link.config())
+        except Refused:
+            return  # No policy runs; the status says so.

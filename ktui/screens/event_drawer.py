@@ -1,0 +1,120 @@
+"""EventDrawer: one request in full, over the table."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.events import Click
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from ktui.answers import EventRow
+from ktui.number_words import clock, count, duration_ms, moment
+from ktui.state import AppState
+from ktui.themes import role
+from ktui.widgets.event_columns import cost_words, variant_words, why
+from proxy.base.sanitise import sanitise
+
+_BAR = 40
+
+
+class EventDrawer(ModalScreen[None]):
+    """Timing, tokens, money and policies of one request; `esc` closes."""
+
+    DEFAULT_CSS = """
+    EventDrawer { align: center bottom; background: transparent; }
+    EventDrawer > VerticalScroll {
+        width: 100%; max-width: 98; height: auto; max-height: 90%; margin: 0 1 2 1; padding: 0 1;
+        background: $kt-dialog; color: $kt-text; border: round $kt-rule;
+        border-title-color: $kt-strong; border-subtitle-color: $kt-muted; scrollbar-size: 0 0;
+    }
+    EventDrawer Static { width: 1fr; height: auto; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,enter,q", "close", "Close", show=False),
+        Binding("y,c", "copy", "Copy the id", show=False),
+    ]
+
+    def __init__(self, row: EventRow, state: AppState) -> None:
+        super().__init__()
+        self._row = row
+        self._state = state
+
+    def compose(self) -> ComposeResult:
+        """A box over the lower part of the screen."""
+        row = self._row
+        with VerticalScroll() as box:
+            mark = "✗" if row.failed else "✓"
+            box.border_title = Text(f"Request {row.id}  {clock(moment(row.timestamp))}  {mark} {row.status}").markup
+            box.border_subtitle = "esc closes · y copies the id"
+            yield Static(Text("\n").join(self._lines()))
+
+    def _lines(self) -> list[Text]:
+        row = self._row
+        words, name = variant_words(row, self._state.arm_index(row.tag, row.split))
+        lines = [
+            self._pairs(("variant", words, name), ("model", row.model, "strong"), ("provider", row.provider, "text")),
+            self._pairs(
+                ("decision", why(row)[0] if not row.failed or row.decision == "block" else row.decision, why(row)[1]),
+                ("policies", ", ".join(row.policies_triggered) or "none", "text"),
+            ),
+            Text(),
+            self._timing("first token", row.ttft_ms),
+            self._timing("whole answer", row.latency_ms),
+            Text(),
+            self._pairs(
+                ("tokens in", count(row.input_tokens, "unknown"), "text"),
+                ("out", count(row.output_tokens, "-" if row.failed else "unknown"), "text"),
+                ("cost", *cost_words(row)),
+                ("tries", str(row.attempts if row.attempts is not None else row.attempt or "-"), "text"),
+            ),
+            self._pairs(
+                ("unit", row.metadata.get("unit_kind") or "-", "text"),
+                ("phase", row.metadata.get("phase") or "-", "text"),
+                ("key", row.key or "-", "text"),
+                ("version", (row.config_version or "-")[:7], "text"),
+                ("endpoint", row.endpoint or "-", "text"),
+            ),
+        ]
+        if row.requested_model and row.requested_model != row.model:
+            lines.insert(1, self._pairs(("asked for", row.requested_model, "text")))
+        if row.error:
+            lines.append(Text())
+            lines.append(self._pairs(("error", row.error, "bad")))
+            if row.error_message:
+                lines.append(Text(sanitise(row.error_message, 1_000), style=role(self.app, "text")))
+        return lines
+
+    def _pairs(self, *pairs: tuple[str, object, str]) -> Text:
+        line = Text()
+        for index, (label, value, name) in enumerate(pairs):
+            line.append("   " if index else "").append(f"{label} ", role(self.app, "muted"))
+            line.append(sanitise(value if value is not None else "unknown", 200), role(self.app, name))
+        return line
+
+    def _timing(self, label: str, value: float | None) -> Text:
+        line = Text(f"{label:<14}", style=role(self.app, "muted"))
+        if value is None:
+            return line.append("-", role(self.app, "muted"))
+        whole = max(self._row.latency_ms or value, value, 1.0)
+        line.append(f"{duration_ms(value):>8}  ", role(self.app, "text"))
+        return line.append("█" * max(round(value / whole * _BAR), 1), role(self.app, "info"))
+
+    def action_close(self) -> None:
+        """Back to the table."""
+        self.dismiss(None)
+
+    def action_copy(self) -> None:
+        """Copies the id."""
+        self.app.copy_to_clipboard(self._row.id)
+        self.notify(f"copied by the terminal (OSC 52): {self._row.id}", markup=False)
+
+    def on_click(self, event: Click) -> None:
+        """A click beside the box closes it."""
+        if event.widget is self:
+            self.dismiss(None)

@@ -1,0 +1,294 @@
+"""The event store on SQLite: a journal in front, one writer behind, readers beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+from proxy.base.sanitise import sanitise
+from proxy.events.backlog import Backlog
+from proxy.events.codec import prepare
+from proxy.events.errors import StoreError
+from proxy.events.event import Event
+from proxy.events.journal import Journal
+from proxy.events.sqlite_reader import EventReader
+from proxy.events.sqlite_writer import Writer
+from proxy.events.store import Counters, EventQuery, Listener
+
+BATCH_EVENTS = 500
+BATCH_S = 0.1
+"""Longest time an event waits for others to be written with it."""
+OPEN_WITHIN_S = 5.0
+CLOSE_WITHIN_S = 5.0
+"""How long a database that takes nothing may hold up the end; what is left stays in the journal."""
+_BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+
+logger = logging.getLogger(__name__)
+
+
+class SqliteEventStore:
+    """Events in one SQLite file, with a journal directory of their own."""
+
+    def __init__(
+        self,
+        path: Path,
+        journal_dir: Path,
+        *,
+        backlog_events: int | None = None,
+        close_within_s: float = CLOSE_WITHIN_S,
+    ) -> None:
+        self._path = path
+        self._journal = Journal(journal_dir)
+        self._backlog = (
+            Backlog(self._journal) if backlog_events is None else Backlog(self._journal, backlog_events)
+        )
+        self._writer = Writer(path)
+        self._reader = EventReader(path)
+        self._close_within_s = close_within_s
+        self._listeners: list[Listener] = []
+        self._work = asyncio.Event()
+        self._full = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._closed = False
+        self._give_up_at: float | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._trouble: str | None = None
+        self._last_timestamp_ms: int | None = None
+
+    # -- life
+
+    async def start(self) -> None:
+        """Open the database, bring its schema up to date and read back what a crash left in the journal.
+
+        Raises StoreError with one sentence when that is not possible.
+        """
+        self._journal.open()
+        try:
+            await self._open_patiently()
+            newest = [event async for event in self._reader.query(EventQuery(limit=1))]
+        except BaseException:
+            await self._writer.close()
+            self._journal.close()
+            raise
+        self._last_timestamp_ms = newest[0].timestamp_ms if newest else None
+        await self._recover()
+        self._task = asyncio.create_task(self._supervise(), name="event-writer")
+
+    async def _open_patiently(self) -> None:
+        deadline = time.monotonic() + OPEN_WITHIN_S
+        for pause in (*_BACKOFF_S, *[2.0] * 10):
+            try:
+                await self._writer.open()
+                return
+            except sqlite3.Error as error:
+                if time.monotonic() + pause > deadline:
+                    raise StoreError(
+                        f"cannot open the event store {self._path}: {sanitise(error, 200)}"
+                    ) from None
+                await asyncio.sleep(pause)
+
+    async def _recover(self) -> None:
+        try:
+            while (await self._read_back_one()) is not None:
+                pass
+        except sqlite3.Error as error:
+            # The gateway can serve without it: the writer goes on trying.
+            self._note_failure(error)
+            self._work.set()
+
+    async def close(self) -> None:
+        """Write what is accepted and close. What the database does not take in time stays in the journal."""
+        if self._closed:
+            return
+        self._closed = True
+        self._give_up_at = time.monotonic() + self._close_within_s
+        self._closing.set()
+        self._work.set()
+        self._full.set()
+        try:
+            if self._task is not None:
+                await self._task
+        finally:
+            self._backlog.keep_what_is_left()
+            await self._reader.close()
+            await self._writer.close()
+            self._journal.close()
+
+    # -- taking in
+
+    def append(self, event: Event) -> None:
+        """Accept `event`: one write to the journal, then the queue of the writer. Never raises."""
+        if self._closed:
+            self._backlog.refuse("closed")
+            return
+        try:
+            storable, payload = prepare(event)
+        except Exception:
+            # A value that cannot even be turned into text. The request it belongs to must not suffer.
+            logger.exception("an event could not be encoded")
+            self._backlog.refuse("invalid")
+            return
+        self._backlog.accept(storable, payload)
+        self._work.set()
+        if len(self._backlog) >= BATCH_EVENTS:
+            self._full.set()
+
+    # -- giving out
+
+    def query(self, query: EventQuery) -> AsyncIterator[Event]:
+        """The events of `query`; flat memory, short reads."""
+        return self._reader.query(query)
+
+    async def get(self, event_id: str) -> Event | None:
+        """One event by id."""
+        return await self._reader.get(event_id)
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with each batch once it is committed; returns what ends that."""
+        self._listeners.append(listener)
+
+        def end() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return end
+
+    def counters(self) -> Counters:
+        """What became of the events accepted since this store was opened."""
+        book = self._backlog
+        return Counters(book.accepted, book.stored, book.spilled, dict(book.dropped), self._writer.last_seq)
+
+    def total(self) -> int:
+        """Events in the database (kept as a number, not counted anew)."""
+        return self._writer.total
+
+    @property
+    def last_timestamp_ms(self) -> int | None:
+        """Arrival of the event stored last; None when there is none."""
+        return self._last_timestamp_ms
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps events from being stored, in one sentence; None when nothing does."""
+        return self._trouble or self._journal.trouble
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What happened to the file that an operator should know, one sentence each."""
+        return tuple(self._writer.notices)
+
+    # -- the writer's task
+
+    async def _supervise(self) -> None:
+        """Keep the writer going whatever it meets."""
+        while True:
+            try:
+                await self._run()
+                return
+            except Exception as error:
+                # Faults of the database are handled where they arise; this is none. Begin on a new connection.
+                logger.exception("the event writer failed and is started again")
+                self._trouble = f"events are not being stored: {sanitise(error, 200)}"
+                await self._writer.close()
+                await self._pause(1.0)
+                if self._time_is_up():
+                    return
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            await self._wait_for_work()
+            try:
+                await self._writer.open()
+                busy = await self._write_one_round()
+            except sqlite3.Error as error:
+                self._note_failure(error)
+                if self._time_is_up():
+                    return
+                await self._pause(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+                failures += 1
+                self._work.set()
+                continue
+            failures = 0
+            self._trouble = None
+            if not busy and self._closing.is_set():
+                return
+
+    async def _wait_for_work(self) -> None:
+        await self._work.wait()
+        if not self._closing.is_set() and len(self._backlog) < BATCH_EVENTS:
+            try:
+                await asyncio.wait_for(self._full.wait(), BATCH_S)
+            except TimeoutError:
+                pass
+        self._work.clear()
+        self._full.clear()
+
+    async def _write_one_round(self) -> bool:
+        """Write a batch, or read back a segment of the journal; whether there may be more to do."""
+        batch = self._backlog.first(BATCH_EVENTS)
+        if batch:
+            stored = await self._writer.write([waiting.event for waiting in batch])
+            self._backlog.settle(len(batch), len(stored.events), stored.dropped)
+            self._journal.tidy()
+            self._tell(stored.events)
+        read_back = None
+        if len(self._backlog) < BATCH_EVENTS:
+            read_back = await self._read_back_one()
+        busy = bool(self._backlog) or read_back is not None
+        if busy:
+            self._work.set()
+        if len(self._backlog) >= BATCH_EVENTS or self._closing.is_set():
+            self._full.set()
+        return busy
+
+    async def _read_back_one(self) -> int | None:
+        """Store the events that are in one segment of the journal alone; None when there is no such segment."""
+        segment = self._journal.waiting()
+        if segment is None:
+            return None
+
+        def part(events: Sequence[Event]) -> None:
+            # At once, not at the end: a failure half way must not count them as lost when they are read again.
+            self._backlog.read_back(segment, len(events))
+            self._tell(events)
+
+        result = await self._writer.write_segment(segment.path, BATCH_EVENTS, part)
+        if result.damaged_lines:
+            logger.warning("%d damaged lines in %s were passed over", result.damaged_lines, segment.path)
+        self._backlog.finish(segment)
+        self._journal.tidy()
+        return result.inserted
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        if not events:
+            return
+        self._last_timestamp_ms = events[-1].timestamp_ms
+        for listener in list(self._listeners):
+            try:
+                listener(events)
+            except Exception:
+                logger.exception("a listener of the event store failed")
+
+    def _note_failure(self, error: sqlite3.Error) -> None:
+        sentence = f"events are not being stored: {sanitise(error, 200)}; they wait in the journal"
+        if sentence != self._trouble:
+            logger.warning("%s", sentence)
+        self._trouble = sentence
+
+    def _time_is_up(self) -> bool:
+        return self._give_up_at is not None and time.monotonic() >= self._give_up_at
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait; shorter once the store is being closed."""
+        if self._closing.is_set():
+            await asyncio.sleep(min(seconds, 0.1))
+            return
+        try:
+            await asyncio.wait_for(self._closing.wait(), seconds)
+        except TimeoutError:
+            pass

@@ -1,0 +1,185 @@
+"""The one connection that writes events, and the transactions on it."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiosqlite
+
+from proxy.base.times import now_ms
+from proxy.events.codec import clean, decode, to_row
+from proxy.events.event import Event
+from proxy.events.journal import read_segment
+from proxy.events.sqlite_schema import INSERT, Damaged, is_damage, move_aside, open_writer
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Stored:
+    """What a write did."""
+
+    events: list[Event] = field(default_factory=list)
+    """Inserted, in order, `seq` set."""
+    dropped: Counter[str] = field(default_factory=Counter)
+    damaged_lines: int = 0
+    inserted: int = 0
+
+
+class Writer:
+    """Owns the write connection. Every failure that may pass leaves nothing half done and is raised."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: aiosqlite.Connection | None = None
+        self.last_seq = 0
+        self.total = 0
+        self.notices: list[str] = []
+
+    async def open(self) -> None:
+        """Open the database if it is not; a broken file is moved aside and a new one begun."""
+        if self._connection is not None:
+            return
+        try:
+            connection = await open_writer(self._path)
+        except Damaged as damage:
+            self._replace_broken_file(str(damage))
+            connection = await open_writer(self._path)
+        try:
+            rows = list(
+                await connection.execute_fetchall("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
+            )
+            self.last_seq = int(rows[0][0]) if rows else 0
+            rows = list(await connection.execute_fetchall("SELECT count(*) FROM events"))
+            self.total = int(rows[0][0])
+        except BaseException:
+            await connection.close()
+            raise
+        self._connection = connection
+
+    def _replace_broken_file(self, reason: str) -> None:
+        aside = move_aside(self._path, now_ms())
+        notice = (
+            f"the event store was broken ({reason[:200]}): it is kept as {aside.name} and a new one was begun"
+        )
+        logger.error("%s", notice)
+        self.notices.append(notice)
+
+    async def close(self) -> None:
+        """Close the connection; the last one to close empties the write-ahead log."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def write(self, events: Sequence[Event]) -> Stored:
+        """Insert `events` in one transaction and set their `seq`.
+
+        A repeated id is dropped as `duplicate`; an event the database does not take even when cleaned, as
+        `invalid`.
+        Raises sqlite3.Error when nothing could be written.
+        """
+        try:
+            return await self._insert(events, [to_row(event) for event in events])
+        except (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError):
+            return await self._write_singly(events)
+        except (OverflowError, ValueError, TypeError):
+            # A value SQLite has no place for (an int beyond 64 bits, text that is not Unicode).
+            return await self._write_singly(events)
+        except sqlite3.DatabaseError as error:
+            if is_damage(error):
+                await self.close()
+                self._replace_broken_file(str(error))
+            raise
+
+    async def _write_singly(self, events: Sequence[Event]) -> Stored:
+        """One bad event must not take the others with it."""
+        result = Stored()
+        before = self.last_seq, self.total
+        for event in events:
+            cleaned = clean(event)
+            try:
+                one = await self._insert([cleaned], [to_row(cleaned)])
+            except (
+                sqlite3.IntegrityError,
+                sqlite3.InterfaceError,
+                OverflowError,
+                ValueError,
+                TypeError,
+            ) as error:
+                logger.warning(
+                    "an event was dropped: the database does not take it (%s)", type(error).__name__
+                )
+                result.dropped["invalid"] += 1
+                continue
+            except sqlite3.Error:
+                # All will be tried again; from the old mark, those already in are recognised as ours.
+                self.last_seq, self.total = before
+                raise
+            result.events.extend(one.events)
+            result.dropped.update(one.dropped)
+        return result
+
+    async def _insert(self, events: Sequence[Event], rows: list[list[object]]) -> Stored:
+        connection = self._connection
+        if connection is None:
+            raise sqlite3.OperationalError("the event store is not open")
+        # IMMEDIATE: a read that turns into a write would fail at once under contention, without any waiting.
+        await connection.execute("BEGIN IMMEDIATE")
+        try:
+            await connection.executemany(INSERT, rows)
+            new = await connection.execute_fetchall(
+                "SELECT id, seq FROM events WHERE seq > ?", (self.last_seq,)
+            )
+            await connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                await connection.execute("ROLLBACK")
+            raise
+        return self._result(events, {row[0]: row[1] for row in new})
+
+    def _result(self, events: Sequence[Event], seqs: dict[str, int]) -> Stored:
+        """`seqs`: every row beyond `last_seq`, so also those of a commit whose answer was lost."""
+        result = Stored()
+        for event in events:
+            seq = seqs.pop(event.id, None)
+            if seq is None:
+                result.dropped["duplicate"] += 1
+                continue
+            event.seq = seq
+            result.events.append(event)
+            self.last_seq = max(self.last_seq, seq)
+        result.events.sort(key=lambda event: event.seq)
+        self.total += len(result.events)
+        return result
+
+    async def write_segment(self, path: Path, batch: int, tell: Callable[[Sequence[Event]], None]) -> Stored:
+        """Insert what a journal segment holds and the database does not; `tell` gets each committed batch."""
+        result = Stored()
+        pending: list[Event] = []
+        try:
+            for payload in read_segment(path):
+                try:
+                    pending.append(decode(payload or b""))
+                except ValueError:
+                    result.damaged_lines += 1
+                if len(pending) >= batch:
+                    await self._write_part(pending, result, tell)
+                    pending = []
+        except OSError as error:
+            logger.error("the journal segment %s cannot be read: %s", path, error.strerror)
+            result.damaged_lines += 1
+        if pending:
+            await self._write_part(pending, result, tell)
+        return result
+
+    async def _write_part(
+        self, events: Sequence[Event], result: Stored, tell: Callable[[Sequence[Event]], None]
+    ) -> None:
+        part = await self.write(events)
+        result.inserted += len(part.events)
+        tell(part.events)

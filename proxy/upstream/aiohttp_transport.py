@@ -1,0 +1,204 @@
+"""The transport on aiohttp's client."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+
+from proxy.base.sanitise import sanitise
+from proxy.upstream.addresses import is_forbidden
+from proxy.upstream.transport import Answer, Call, UpstreamError
+
+_KEEP_ALIVE_S = 30.0
+_MAX_HEADERS = 32 * 1024
+
+
+class _RefusedAddressError(OSError):
+    """A name resolved to an address that is never dialled."""
+
+
+class _CheckedResolver(AbstractResolver):
+    """Resolves a name and gives only what may be dialled, so that the checked address is the dialled one."""
+
+    def __init__(self) -> None:
+        self._resolver = ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._resolver.resolve(host, port, family)
+        allowed = [entry for entry in found if not is_forbidden(entry["host"])]
+        if not allowed:
+            raise _RefusedAddressError(f"{host} is a link-local or metadata address")
+        return allowed
+
+    async def close(self) -> None:
+        await self._resolver.close()
+
+
+class _Sent:
+    """What one request met on its way."""
+
+    __slots__ = ("reused",)
+
+    def __init__(self) -> None:
+        self.reused = False
+
+
+class AiohttpTransport:
+    """Plain HTTP/1.1, kept-alive connections, nothing taken from the environment, no redirects, no cookies.
+
+    Make it on the event loop that uses it.
+    """
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+        self._contexts: dict[str, ssl.SSLContext] = {}
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None or self._session.closed:
+            trace = aiohttp.TraceConfig()
+            trace.on_connection_reuseconn.append(_on_reuse)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=0, keepalive_timeout=_KEEP_ALIVE_S, resolver=_CheckedResolver(), ttl_dns_cache=10
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+                auto_decompress=False,
+                skip_auto_headers=("User-Agent", "Accept-Encoding", "Content-Type"),
+                max_field_size=_MAX_HEADERS,
+                max_line_size=_MAX_HEADERS,
+                trace_configs=[trace],
+            )
+        return self._session
+
+    async def send(self, call: Call) -> Answer:
+        """See Transport."""
+        if call.url.host is None or is_forbidden(call.url.host):
+            raise UpstreamError(
+                "refused", "the address is link-local or a metadata service, which is never dialled"
+            )
+        sent = _Sent()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + call.first_byte_s
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=call.connect_s, sock_read=None)
+        try:
+            async with asyncio.timeout_at(deadline):
+                response = await self._opened().post(
+                    call.url,
+                    data=call.body,
+                    headers=call.headers,
+                    allow_redirects=False,
+                    timeout=timeout,
+                    proxy=call.proxy,
+                    ssl=self._context(call.ca_file) or True,
+                    trace_request_ctx=sent,
+                )
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _failure(error, sent, call) from error
+        return _AiohttpAnswer(response, deadline, call.idle_s)
+
+    def _context(self, ca_file: str | None) -> ssl.SSLContext | None:
+        if ca_file is None:
+            return None
+        context = self._contexts.get(ca_file)
+        if context is None:
+            context = self._contexts[ca_file] = ssl.create_default_context(cafile=ca_file)
+        return context
+
+    async def close(self) -> None:
+        """See Transport."""
+        if self._session is not None:
+            await self._session.close()
+
+
+async def _on_reuse(
+    session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceConnectionReuseconnParams
+) -> None:
+    context.trace_request_ctx.reused = True
+
+
+class _AiohttpAnswer:
+    __slots__ = ("_deadline", "_ended", "_idle_s", "_response", "headers", "status")
+
+    def __init__(self, response: aiohttp.ClientResponse, deadline: float, idle_s: float) -> None:
+        self._response = response
+        self._deadline: float | None = deadline
+        self._idle_s = idle_s
+        self._ended = False
+        self.status: int = response.status
+        self.headers: Sequence[tuple[str, str]] = [
+            (name.decode("ascii", "replace").lower(), value.decode("latin-1"))
+            for name, value in response.raw_headers
+        ]
+
+    async def chunk(self) -> bytes:
+        """See Answer."""
+        loop = asyncio.get_running_loop()
+        deadline = self._deadline or loop.time() + self._idle_s
+        try:
+            async with asyncio.timeout_at(deadline):
+                data = await self._response.content.readany()
+        except TimeoutError as error:
+            raise UpstreamError("timeout", "the upstream sent nothing more in time") from error
+        except aiohttp.ClientPayloadError as error:
+            raise UpstreamError("reset", "the upstream's answer broke off") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise UpstreamError("reset", "the connection to the upstream broke") from error
+        except (ValueError, aiohttp.http_exceptions.HttpProcessingError) as error:
+            raise UpstreamError("protocol", "the upstream's answer is not HTTP") from error
+        self._deadline = None
+        if not data:
+            self._ended = True
+        return data
+
+    def close(self) -> None:
+        """See Answer."""
+        if self._ended:
+            self._response.release()
+        else:
+            self._response.close()
+
+
+def _failure(error: Exception, sent: _Sent, call: Call) -> UpstreamError:
+    """What `error` means for the data plane. Its own text may quote addresses only, never headers or bodies."""
+    host = sanitise(call.url.host or "", 200)
+    if isinstance(error, aiohttp.ServerTimeoutError) and not isinstance(error, aiohttp.SocketTimeoutError):
+        return UpstreamError("connect", f"no connection to {host} within {call.connect_s:g} s")
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return UpstreamError("connect", f"no connection to {host} within {call.connect_s:g} s")
+    if isinstance(error, (TimeoutError, aiohttp.SocketTimeoutError)):
+        return UpstreamError("timeout", f"{host} did not answer within {call.first_byte_s:g} s")
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        cause = error.os_error
+        if isinstance(cause, _RefusedAddressError) or isinstance(cause.__cause__, _RefusedAddressError):
+            return UpstreamError(
+                "refused", f"{host} is a link-local or metadata address, which is never dialled"
+            )
+        return UpstreamError("connect", f"the name {host} cannot be resolved")
+    if isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)):
+        return UpstreamError("connect", f"no TLS connection to {host}: {_tls_reason(error)}")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        reason = sanitise(error.os_error.strerror or "refused", 120)
+        return UpstreamError("connect", f"no connection to {host}:{call.url.port}: {reason}")
+    if isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError)):
+        return UpstreamError(
+            "stale" if sent.reused else "reset", f"{host} closed the connection before it answered"
+        )
+    if isinstance(error, (aiohttp.ClientResponseError, aiohttp.ClientPayloadError, ValueError)):
+        return UpstreamError("protocol", f"what {host} answered is not HTTP")
+    return UpstreamError("connect", f"no connection to {host}")
+
+
+def _tls_reason(error: BaseException) -> str:
+    cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+    reason = getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or "the handshake failed"
+    return sanitise(reason, 120)

@@ -1,0 +1,220 @@
+"""What a request in the OpenAI dialect says: chat, completions, embeddings, moderations.
+
+Only what a policy may ask for is read, and leniently: a field of a wrong type counts as absent, for judging it is the
+vendor's business. Only what would be ambiguous or cannot be routed is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from proxy.policy.facts import Endpoint
+from proxy.wire.errors import RequestError
+from proxy.wire.json_scan import Scan, ScanError, scan_object
+
+_READ_ONCE = frozenset(
+    {
+        "model",
+        "stream",
+        "stream_options",
+        "max_completion_tokens",
+        "max_output_tokens",
+        "max_tokens",
+        "user",
+        "safety_identifier",
+        "metadata",
+        "tools",
+        "functions",
+        "messages",
+        "prompt",
+        "input",
+    }
+)
+_TEXT_FIELD: dict[str, str] = {"chat": "messages", "completions": "prompt"}
+_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+_IMAGE_PARTS = frozenset({"image_url", "input_image", "image"})
+_MODEL_LIMIT = 256
+
+
+class _Part(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+
+
+class _Message(msgspec.Struct):
+    content: str | list[_Part] | None = None
+
+
+_MESSAGES = msgspec.json.Decoder(list[_Message])
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedRequest:
+    """A request body, read once."""
+
+    body: bytes
+    scan: Scan
+    model: str
+    stream: bool = False
+    asks_usage: bool = False
+    """Whether the client itself asked for the usage frame of a stream."""
+    max_tokens: int | None = None
+    prompt_chars: int | None = None
+    has_tools: bool = False
+    has_images: bool = False
+    user: str | None = None
+    safety_identifier: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+def read_request(endpoint: Endpoint, body: bytes) -> ParsedRequest:
+    """Read `body`. Raises RequestError (400) with what is wrong and where."""
+    try:
+        scan = scan_object(body)
+        asks_usage = _asks_usage(scan)
+    except ScanError as error:
+        raise RequestError(400, "invalid_json", str(error)) from None
+    twice = sorted(_READ_ONCE & scan.repeated)
+    if twice:
+        message = f"the key {twice[0]} stands twice in the body: which one is meant cannot be told"
+        raise RequestError(400, "duplicate_key", message, param=twice[0])
+    chars, images = _text(endpoint, scan)
+    return ParsedRequest(
+        body=body,
+        scan=scan,
+        model=_model(scan),
+        stream=scan.raw("stream") == b"true",
+        asks_usage=asks_usage,
+        max_tokens=_max_tokens(scan),
+        prompt_chars=chars,
+        has_tools=bool(_list(scan, "tools") or _list(scan, "functions")),
+        has_images=images,
+        user=_string(scan, "user"),
+        safety_identifier=_string(scan, "safety_identifier"),
+        metadata=_metadata(scan),
+    )
+
+
+def _model(scan: Scan) -> str:
+    if "model" not in scan.values:
+        raise RequestError(400, "missing_model", "the body names no model: add a key model", param="model")
+    model = _string(scan, "model")
+    if not model:
+        raise RequestError(
+            400, "invalid_model", "model must be the name of a model, as a string", param="model"
+        )
+    if len(model) > _MODEL_LIMIT:
+        message = f"the name of the model is longer than {_MODEL_LIMIT} characters"
+        raise RequestError(400, "invalid_model", message, param="model")
+    return model
+
+
+def _decode(raw: bytes) -> Any:
+    """The value of `raw`; RequestError when it is JSON that no reader agrees on (bad UTF-8, numbers out of range)."""
+    try:
+        return msgspec.json.decode(raw)
+    except UnicodeDecodeError:
+        raise RequestError(400, "invalid_json", "the body is not valid JSON: it is not UTF-8") from None
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _value(scan: Scan, key: str) -> Any:
+    raw = scan.raw(key)
+    return None if raw is None else _decode(raw)
+
+
+def _string(scan: Scan, key: str) -> str | None:
+    value = _value(scan, key)
+    return value if isinstance(value, str) else None
+
+
+def _list(scan: Scan, key: str) -> bool:
+    """Whether `key` holds a list with something in it. Its items are not decoded."""
+    raw = scan.raw(key)
+    return raw is not None and raw[:1] == b"[" and raw[1:-1].strip() != b""
+
+
+def _asks_usage(scan: Scan) -> bool:
+    raw = scan.raw("stream_options")
+    if raw is None or raw[:1] != b"{":
+        return False
+    inner = scan_object(raw)
+    if "include_usage" in inner.repeated:
+        raise ScanError("the key include_usage stands twice in stream_options")
+    return inner.raw("include_usage") == b"true"
+
+
+def _max_tokens(scan: Scan) -> int | None:
+    for name in _LIMITS:
+        if name in scan.values:
+            value = _value(scan, name)
+            if value is not None:
+                return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return None
+
+
+def _metadata(scan: Scan) -> dict[str, str]:
+    value = _value(scan, "metadata")
+    if not isinstance(value, dict):
+        return {}
+    return {name: text for name, text in value.items() if isinstance(name, str) and isinstance(text, str)}
+
+
+def _text(endpoint: Endpoint, scan: Scan) -> tuple[int | None, bool]:
+    """Unicode characters of the prompt (None: it is not text), and whether it holds an image."""
+    raw = scan.raw(_TEXT_FIELD.get(endpoint, "input"))
+    if raw is None:
+        return None, False
+    if endpoint != "chat":
+        return _count(_decode(raw))
+    try:
+        messages = _MESSAGES.decode(raw)
+    except UnicodeDecodeError:
+        raise RequestError(400, "invalid_json", "the body is not valid JSON: it is not UTF-8") from None
+    except (msgspec.MsgspecError, RecursionError):
+        return _lenient(_decode(raw))
+    chars, images = 0, False
+    for message in messages:
+        content = message.content
+        if isinstance(content, str):
+            chars += len(content)
+        elif content is not None:
+            for part in content:
+                chars += len(part.text or "")
+                images = images or part.type in _IMAGE_PARTS
+    return chars, images
+
+
+def _lenient(messages: Any) -> tuple[int | None, bool]:
+    if not isinstance(messages, list):
+        return None, False
+    return _count([message.get("content") for message in messages if isinstance(message, dict)])
+
+
+def _count(value: Any) -> tuple[int | None, bool]:
+    """Characters and images of text, of a part, or of lists of these; token ids have no characters (None)."""
+    if isinstance(value, str):
+        return len(value), False
+    if isinstance(value, dict):
+        text = value.get("text")
+        kind = value.get("type")
+        is_image = isinstance(kind, str) and kind in _IMAGE_PARTS
+        return len(text) if isinstance(text, str) else 0, is_image
+    if isinstance(value, list):
+        return _sum(_count(item) for item in value)
+    return None, False
+
+
+def _sum(counts: Iterable[tuple[int | None, bool]]) -> tuple[int | None, bool]:
+    total: int | None = None
+    images = False
+    for chars, image in counts:
+        if chars is not None:
+            total = (total or 0) + chars
+        images = images or image
+    return total, images
