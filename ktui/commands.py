@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 
 from ktui.state import AppState
 
@@ -196,7 +196,7 @@ def commands_in(*places: str) -> tuple[Command, ...]:
     return tuple(command for command in COMMANDS if command.where in places)
 
 
-def bindings(*places: str, only: Iterable[str] | None = None) -> list[Binding]:
+def bindings(*places: str, only: Iterable[str] | None = None) -> list[BindingType]:
     """Bindings of these places, for a BINDINGS class variable; `only` picks by id."""
     wanted = None if only is None else set(only)
     return [

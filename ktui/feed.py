@@ -31,7 +31,9 @@ class Listener(Protocol):
 class Feed:
     """One reader of /v1/stream. A lost stream is opened again; what was missed is fetched from the list."""
 
-    def __init__(self, link: GatewayLink, listener: Listener, patience: tuple[float, ...] = _PATIENCE_S) -> None:
+    def __init__(
+        self, link: GatewayLink, listener: Listener, patience: tuple[float, ...] = _PATIENCE_S
+    ) -> None:
         self._link = link
         self._listener = listener
         self._patience = patience

@@ -97,8 +97,8 @@ def _decoded(data: bytes, as_type: type[Answer], where: str) -> Answer:
 class GatewayLink:
     """Client of one control API; every call raises LinkError with one sentence.
 
-    Made without an address it is unreachable until `connect` is called: so a screen can be drawn before its gateway
-    listens.
+    Made without an address it is unreachable until `connect` is called: so a screen can be drawn before its
+    gateway listens.
     """
 
     def __init__(
@@ -226,7 +226,7 @@ class GatewayLink:
         )
 
     async def stream(self) -> AsyncIterator[StreamMessage]:
-        """Messages of /v1/stream until the gateway ends it; Unreachable when it breaks or is silent for 30 s."""
+        """Messages of /v1/stream until it ends; Unreachable when it breaks or is silent for 30 s."""
         timeout = httpx.Timeout(10.0, connect=2.0, read=30.0)
         try:
             async with self._open().stream("GET", "/v1/stream", timeout=timeout) as response:

@@ -1,4 +1,4 @@
-"""Numbers as the screen writes them: `640 ms`, `1.84 s`, `0.61 %`, `1,234`, `$0.00412`. None is `-` or a word."""
+"""Numbers as the screen writes them: `640 ms`, `1.84 s`, `0.61 %`, `1,234`, `$0.00412`; None is a word."""
 
 from __future__ import annotations
 

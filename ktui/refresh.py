@@ -1,4 +1,4 @@
-"""One scheduler draws: producers mark regions dirty, each is drawn when dirty, visible and its interval has passed."""
+"""One scheduler draws: a region is drawn when it is dirty, visible, and its interval has passed."""
 
 from __future__ import annotations
 

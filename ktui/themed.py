@@ -21,7 +21,7 @@ from ktui.themes import (
 
 
 class ThemedApp(App[None]):
-    """Loads the theme files, keeps `palette` on the one in use. A bad file is one toast; the old theme stays."""
+    """Loads the theme files and knows the palette in use. A bad file is one toast; the old theme stays."""
 
     def __init__(
         self,

@@ -128,7 +128,7 @@ def _styles(values: Mapping[str, str], kind: str) -> dict[str, str]:
 
 
 def css_variables(palette: Palette) -> dict[str, str]:
-    """Variables for style sheets: `$kt-base`, `$kt-muted`, ...; `$kt-raised-style` is reverse without grounds."""
+    """Variables of style sheets: `$kt-base`, `$kt-muted`, ...; `$kt-raised-style`: reverse without grounds."""
     variables: dict[str, str] = {}
     for name, value in palette.values.items():
         variables[f"kt-{name.replace('.', '-')}"] = _css_colour(value) if palette.kind == "ansi" else value

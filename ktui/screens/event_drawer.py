@@ -26,9 +26,10 @@ class EventDrawer(ModalScreen[None]):
     """Timing, tokens, money and policies of one request; `esc` closes."""
 
     DEFAULT_CSS = """
-    EventDrawer { align: center bottom; background: transparent; }
+    EventDrawer { align: center top; background: transparent; }
+    EventDrawer.-below { align: center bottom; }
     EventDrawer > VerticalScroll {
-        width: 100%; max-width: 98; height: auto; max-height: 90%; margin: 0 1 2 1; padding: 0 1;
+        width: 100%; max-width: 98; height: auto; max-height: 90%; margin: 3 1 2 1; padding: 0 1;
         background: $kt-dialog; color: $kt-text; border: round $kt-rule;
         border-title-color: $kt-strong; border-subtitle-color: $kt-muted; scrollbar-size: 0 0;
     }
@@ -40,17 +41,19 @@ class EventDrawer(ModalScreen[None]):
         Binding("y,c", "copy", "Copy the id", show=False),
     ]
 
-    def __init__(self, row: EventRow, state: AppState) -> None:
-        super().__init__()
+    def __init__(self, row: EventRow, state: AppState, *, below: bool = True) -> None:
+        super().__init__(classes="-below" if below else "")
         self._row = row
         self._state = state
 
     def compose(self) -> ComposeResult:
-        """A box over the lower part of the screen."""
+        """A box above or below the row it speaks of, never over it."""
         row = self._row
         with VerticalScroll() as box:
             mark = "✗" if row.failed else "✓"
-            box.border_title = Text(f"Request {row.id}  {clock(moment(row.timestamp))}  {mark} {row.status}").markup
+            box.border_title = Text(
+                f"Request {row.id}  {clock(moment(row.timestamp))}  {mark} {row.status}"
+            ).markup
             box.border_subtitle = "esc closes · y copies the id"
             yield Static(Text("\n").join(self._lines()))
 
@@ -58,9 +61,15 @@ class EventDrawer(ModalScreen[None]):
         row = self._row
         words, name = variant_words(row, self._state.arm_index(row.tag, row.split))
         lines = [
-            self._pairs(("variant", words, name), ("model", row.model, "strong"), ("provider", row.provider, "text")),
             self._pairs(
-                ("decision", why(row)[0] if not row.failed or row.decision == "block" else row.decision, why(row)[1]),
+                ("variant", words, name), ("model", row.model, "strong"), ("provider", row.provider, "text")
+            ),
+            self._pairs(
+                (
+                    "decision",
+                    why(row)[0] if not row.failed or row.decision == "block" else row.decision,
+                    why(row)[1],
+                ),
                 ("policies", ", ".join(row.policies_triggered) or "none", "text"),
             ),
             Text(),

@@ -80,7 +80,9 @@ class HelpScreen(ModalScreen[None]):
         capital = "A capital letter changes what runs, and always asks; enter opens, it never applies."
         lines.append(Text(capital, style=role(self.app, "muted")))
         for label, value in self._where:
-            lines.append(Text(f"{label} ", style=role(self.app, "muted")).append(value, role(self.app, "text")))
+            lines.append(
+                Text(f"{label} ", style=role(self.app, "muted")).append(value, role(self.app, "text"))
+            )
         return lines
 
     def _head(self, words: str) -> Text:
@@ -91,7 +93,7 @@ class HelpScreen(ModalScreen[None]):
         return _two_columns(shown, 46) if wide else shown
 
     def _entry(self, command: Command) -> Text:
-        line = Text(f"{command.key_text:<14.14} ", style=f"bold {role(self.app, 'accent')}", no_wrap=True)
+        line = Text(f"{command.key_text:<12} ", style=f"bold {role(self.app, 'accent')}", no_wrap=True)
         return line.append(command.title, f"not bold {role(self.app, 'text')}")
 
     def _legend(self, wide: bool) -> list[Text]:

@@ -36,7 +36,9 @@ class LivePane(Pane):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("live")
 
-    def __init__(self, link: GatewayLink, state: AppState, scheduler: Scheduler, *, id: str | None = None) -> None:
+    def __init__(
+        self, link: GatewayLink, state: AppState, scheduler: Scheduler, *, id: str | None = None
+    ) -> None:
         super().__init__(link, state, id=id)
         self._scheduler = scheduler
         self._measure = 0
@@ -44,7 +46,9 @@ class LivePane(Pane):
         self.table = EventTable(state, id="events")
         self._heading = Heading("Events", "waiting for the gateway", region=self.table)
         scheduler.register("table", TABLE_S, self.table.flush, lambda: self.shown)
-        scheduler.register("charts", CHARTS_S, self._load_charts, lambda: self.shown and state.frozen_at is None)
+        scheduler.register(
+            "charts", CHARTS_S, self._ask_charts, lambda: self.shown and state.frozen_at is None
+        )
 
     def compose(self) -> ComposeResult:
         """Charts (tall) or two lines of them (short), then the events."""
@@ -94,6 +98,9 @@ class LivePane(Pane):
 
     # -- charts
 
+    def _ask_charts(self) -> None:
+        self._load_charts()
+
     @work(exclusive=True, group="charts", exit_on_error=False)
     async def _load_charts(self) -> None:
         metric = LATENCIES[self._measure]
@@ -135,7 +142,8 @@ class LivePane(Pane):
     def on_event_table_opened(self, event: EventTable.Opened) -> None:
         """The drawer shows one request."""
         event.stop()
-        self.app.push_screen(EventDrawer(event.row, self.state))
+        below = self.table.region.y + self.table.cursor_row < self.app.size.height * 0.55
+        self.app.push_screen(EventDrawer(event.row, self.state, below=below))
 
     def on_event_table_copied(self, event: EventTable.Copied) -> None:
         """Copies by OSC 52; the terminal may refuse without a word, so the id is shown too."""
@@ -158,7 +166,7 @@ class LivePane(Pane):
         else:
             meta.append("‖ follow off", role(self.app, "paused"))
             if table.new_below:
-                meta.append(f" · +{table.new_below:,} new", role(self.app, "strong"))
+                meta.append(" · ").append(f"+{table.new_below:,} new", role(self.app, "strong"))
         meta.append(f" · {full}" if total >= table.ring.limit else f" · {total:,} in memory")
         if status is not None and self.app.size.width < 100:
             stored = status.events.total if status.events.total is not None else status.events.stored
@@ -172,7 +180,10 @@ class LivePane(Pane):
         muted, text = role(self.app, "muted"), role(self.app, "text")
         model = self._some_model()
         lines = Text("No request yet. Try:", style=text).append("\n\n")
-        lines.append(f"curl http://{sanitise(listen, 80)}/v1/chat/completions -H 'content-type: application/json' \\\n", muted)
+        lines.append(
+            f"curl http://{sanitise(listen, 80)}/v1/chat/completions -H 'content-type: application/json' \\\n",
+            muted,
+        )
         body = f'  -d \'{{"model": "{model}", "messages": [{{"role": "user", "content": "hello"}}]}}\''
         lines.append(body, muted)
         self.table.show_empty(lines)

@@ -1,7 +1,7 @@
-"""Braille canvases by plotext: one per series, as plain rows, so that the painter decides about colour and order.
+"""Braille canvases by plotext: one per series, as plain rows; the painter decides about colour and order.
 
-plotext keeps one figure for the whole process, and its two major versions speak differently. Both facts end here:
-the figure is cleared before every use, under a lock, and nothing of it leaves but text.
+plotext keeps one figure for the whole process, and its two major versions speak differently. Both facts end
+here: the figure is cleared before every use, under a lock, and nothing of it leaves but text.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _LOCK = threading.Lock()
 
 
 def braille(values: Sequence[float | None], width: int, height: int, low: float, high: float) -> list[str]:
-    """`height` rows of `width` cells: `values` spread over the width, None is a gap, `low`..`high` over the height.
+    """`height` rows of `width` cells: `values` spread over the width, `low`..`high` over the height.
 
-    Empty cells are spaces. Each cell is 2 by 4 dots.
+    None is a gap. Empty cells are spaces. Each cell is 2 by 4 dots.
     """
     if width <= 0 or height <= 0:
         return []
@@ -35,7 +35,7 @@ def braille(values: Sequence[float | None], width: int, height: int, low: float,
 def dots(
     values: Sequence[float | None], columns: int, rows: int, low: float, high: float
 ) -> tuple[list[int], list[int]]:
-    """The dots of a line without holes: column and row (0 is the lowest), values outside are held at the edge."""
+    """The dots of a line without holes: columns and rows (0 is lowest); values outside stay at the edge."""
     heights = _resample(values, columns)
     span = high - low or 1.0
     xs: list[int] = []

@@ -23,7 +23,7 @@ _FEET = 3
 
 @dataclass(frozen=True)
 class Plot:
-    """What a chart shows. `arms` gives each line's place among the arms; `label` writes a value of the axis."""
+    """What a chart shows. `arms`: each line's place among the arms; `label` writes a value of the axis."""
 
     series: Series
     arms: tuple[int, ...]
@@ -46,7 +46,7 @@ def scale_of(lines: Sequence[Line]) -> tuple[float, float] | None:
 
 
 def paint(plot: Plot, width: int, height: int) -> list[list[Cell]] | None:
-    """The whole chart as rows of cells, `width` by `height`; None when there is nothing to draw or no room."""
+    """The chart as rows of cells, `width` by `height`; None when there is nothing to draw or no room."""
     rows, columns = height - _FEET, width - GUTTER - 1
     lines = plot.series.series
     scale = scale_of(lines)

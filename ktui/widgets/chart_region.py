@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult, RenderResult
@@ -51,7 +52,7 @@ class Measured:
 
 
 def measured(series: Series, state: AppState) -> list[Measured]:
-    """The lines of the split that matters, in the order of its arms; without a split all lines as they come."""
+    """The lines of the split that matters, in the order of its arms; without a split all, as they come."""
     split = state.main_split
     if split is None:
         return [Measured(line, index) for index, line in enumerate(series.series)]
@@ -86,10 +87,10 @@ class ChartRegion(Vertical, can_focus=True):
 
     DEFAULT_CSS = """
     ChartRegion { width: 1fr; height: 12; background: $kt-base; }
-    ChartRegion > Chart { margin-top: 1; height: 1fr; }
+    ChartRegion > Chart { margin-top: 1; height: 9; }
     """
 
-    BINDINGS: list[BindingType] = bindings("live", only=["view.next"])  # noqa: RUF012 - as Textual declares it
+    BINDINGS: ClassVar[list[BindingType]] = bindings("live", only=["view.next"])
 
     class NextMeasure(Message):
         """The reader wants the next measure."""

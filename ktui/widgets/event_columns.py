@@ -53,7 +53,7 @@ class Columns:
 def columns_for(width: int) -> Columns:
     """The columns of a table `width` cells wide, one of them left empty at the right.
 
-    in, ttft and decision go in this order; then the model's name is cut; what is left goes to model and decision.
+    in, ttft and decision go in this order; then the model's name is cut; what is left goes to both.
     """
     wide = width >= WIDE
     wanted = ["in", "ttft", "decision"]
@@ -131,7 +131,7 @@ def row_line(
 
 def _with_error(line: Text, row: EventRow, columns: Columns, style: Styler) -> Text:
     room = columns.width - line.cell_len
-    words = Text(why(row)[0], style=style("bad"), no_wrap=True, end="")
+    words = Text(_error_words(row), style=style("bad"), no_wrap=True, end="")
     words.truncate(room, overflow="ellipsis")
     return line.append(" " * (room - words.cell_len)).append_text(words)
 
@@ -196,6 +196,12 @@ def cost_words(row: EventRow) -> tuple[str, str]:
     return _number(request_cost(row.cost))
 
 
+def _error_words(row: EventRow) -> str:
+    if row.decision == "block" or row.outcome == "client_cancelled" or not row.error:
+        return why(row)[0]
+    return sanitise(row.error, 60)
+
+
 def why(row: EventRow) -> tuple[str, str]:
     """Decision and reason in a few words, and their role."""
     policy = sanitise(row.policies_triggered[0], 60) if row.policies_triggered else ""
@@ -206,7 +212,7 @@ def why(row: EventRow) -> tuple[str, str]:
     if row.failed:
         tries = row.attempts if row.attempts is not None else row.attempt
         error = sanitise(row.error or "failed", 60)
-        return (f"{error} after {tries} tries" if tries is not None and tries > 1 else error), "bad"
+        return (f"failed after {tries} tries" if tries is not None and tries > 1 else error), "muted"
     if row.decision == "warn":
         return f"warn {policy}".rstrip(), "warn"
     if row.decision == "redirect":

@@ -1,6 +1,6 @@
 """EventTable: the live list, painted line by line from a bounded ring; newest at the bottom.
 
-Following shows the newest. Any move up or selection stops following: the picture stands, new requests are counted.
+Following shows the newest. Any move up or selection stops it: the picture stands, new requests are counted.
 The cursor stays on its request, never on a row number.
 """
 
@@ -124,6 +124,11 @@ class EventTable(ScrollView, can_focus=True):
         return len(self._waiting)
 
     @property
+    def cursor_row(self) -> int:
+        """Row of the cursor in this widget; 0 are the titles."""
+        return self._cursor - self.scroll_offset.y + 1
+
+    @property
     def current(self) -> EventRow | None:
         """The request under the cursor."""
         return self.ring[self._cursor] if 0 <= self._cursor < len(self.ring) else None
@@ -207,7 +212,7 @@ class EventTable(ScrollView, can_focus=True):
         text = line.copy()
         text.truncate(width, overflow="ellipsis", pad=True)
         segments = list(text.render(self.app.console, end=""))
-        base = self._solid(ground)
+        base = self._solid(ground) + self.app.console.get_style(text.style)
         return Strip(
             [Segment(s.text, base + s.style if s.style else base) for s in segments], width
         ).simplify()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from os.path import commonprefix
 
 from rich.text import Text
 
@@ -40,7 +39,11 @@ class Tab:
 
 def short_tags(tags: Sequence[str]) -> list[str]:
     """Tags without their common beginning up to a dash, dot or underscore: `variant-a` -> `a`."""
-    common = commonprefix(list(tags)) if len(tags) > 1 else ""
+    first, last = (min(tags), max(tags)) if len(tags) > 1 else ("", "")
+    same = next(
+        (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last))
+    )
+    common = first[:same]
     cut = max(common.rfind(mark) for mark in "-._") + 1
     return [tag[cut:] or tag for tag in tags]
 
@@ -214,7 +217,8 @@ class HeaderLines:
         shifted = Text("▐" if tabs and tabs[0].active else " ", no_wrap=True, end="")
         shifted.stylize(role(self._app, "accent"))
         shifted.append_text(line[1:])
-        tab_places, column = [], places[0].start
+        tab_places: list[Placed] = []
+        column = places[0].start if places else 1
         for tab, text in zip(tabs, self._tab_texts(tabs, line.plain.find(tabs[-1].name) >= 0), strict=True):
             tab_places.append(Placed(f"tab.{tab.key}", column, column + text.cell_len))
             column += text.cell_len + 2

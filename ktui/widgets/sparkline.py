@@ -8,7 +8,7 @@ from ktui.glyphs import SPARK
 
 
 def spark(values: Sequence[float | None], width: int, *, from_zero: bool = False) -> str:
-    """`width` columns of the newest values; a gap is a space. From the smallest value, or from zero, to the largest.
+    """`width` columns; a gap is a space. From the smallest value, or from zero, to the largest.
 
     More values than columns are averaged, fewer stand at the right.
     """

@@ -47,7 +47,7 @@ class StatusHeader(Widget):
 
     def show(self) -> None:
         """Draws again if any shown text has changed."""
-        if not self.is_mounted:
+        if not self.is_mounted or not self.size.width:
             return
         fresh = self._lines()
         if fresh.markup != self._shown:

@@ -1,0 +1,1 @@
+"""The only reader, watcher and writer of the policy file."""

@@ -27,9 +27,9 @@ class Waiting:
 class Backlog:
     """Takes events in; gives them out in batches; knows at every moment what became of each.
 
-    An event goes to the journal and to memory. With memory full it stays in the journal alone (`deferred`) and
-    is read back later; with the journal failing it stays in memory alone; with both it is dropped,
-    under a reason.
+    An event goes to the journal and to memory. With memory full it stays in the journal alone (`deferred`)
+    and is read back later; with the journal failing it stays in memory alone; with both it is dropped, under
+    a reason.
     """
 
     def __init__(

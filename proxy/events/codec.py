@@ -144,7 +144,7 @@ def _clean_float(value: Any, nullable: bool) -> float | None:
 
 
 def clean_text(value: Any, limit: int = TEXT_LIMIT) -> str:
-    """`value` as text that any encoder and SQLite take: lone surrogates become `?`, NUL U+FFFD; cut at `limit`."""
+    """`value` as text that encoders and SQLite take (lone surrogates: `?`, NUL: U+FFFD), cut at `limit`."""
     text = value if isinstance(value, str) else str(value)
     if len(text) > limit:
         text = text[: limit - 1] + "…"

@@ -71,7 +71,7 @@ class Journal:
         """Why the last line was not taken; None while it works."""
 
     def open(self) -> None:
-        """Lock the directory and list what an earlier process left; StoreError when another process has it."""
+        """Lock the directory and list what an earlier process left. StoreError when another has it."""
         try:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -91,7 +91,7 @@ class Journal:
         self._sealed = [Segment(path, size=path.stat().st_size, recovered=True) for path in left]
 
     def append(self, payload: bytes) -> Segment:
-        """Write one line; returns the segment it went to (its counts are the caller's). Raises JournalError."""
+        """Write one line; returns the segment it went to (counting is the caller's). Raises JournalError."""
         line = b"%08x %b\n" % (zlib.crc32(payload), payload)
         try:
             segment = self._room_for(len(line))

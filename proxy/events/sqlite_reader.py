@@ -23,7 +23,7 @@ _TOP = 2**63 - 1
 
 
 class EventReader:
-    """A read-only view of the store, also for a process that is not the gateway; `connections` reads at once."""
+    """A read-only view of the store, also for other processes; up to `connections` reads at once."""
 
     def __init__(self, path: Path, connections: int = 3) -> None:
         self._path = path
@@ -34,6 +34,10 @@ class EventReader:
     async def close(self) -> None:
         """Close the connections; a read under way closes its own when it ends."""
         self._closed = True
+        await self.reset()
+
+    async def reset(self) -> None:
+        """Let later reads begin on new connections."""
         while self._free:
             await self._free.pop().close()
 
@@ -134,7 +138,7 @@ def _bounded(value: int) -> int:
 
 
 def _filters(query: EventQuery) -> tuple[str, list[Any]]:
-    """Conditions after `seq BETWEEN`, and their values: names of columns are ours, values are always bound."""
+    """Conditions after `seq BETWEEN`, and their values: columns are ours, values are always bound."""
     parts: list[str] = []
     values: list[Any] = []
     # The plus keeps SQLite on the walk by seq: the bounds have already used the index by time.

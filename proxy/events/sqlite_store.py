@@ -70,12 +70,13 @@ class SqliteEventStore:
         try:
             await self._open_patiently()
             newest = [event async for event in self._reader.query(EventQuery(limit=1))]
+            self._last_timestamp_ms = newest[0].timestamp_ms if newest else None
+            await self._recover()
         except BaseException:
+            await self._reader.close()
             await self._writer.close()
             self._journal.close()
             raise
-        self._last_timestamp_ms = newest[0].timestamp_ms if newest else None
-        await self._recover()
         self._task = asyncio.create_task(self._supervise(), name="event-writer")
 
     async def _open_patiently(self) -> None:
@@ -190,11 +191,12 @@ class SqliteEventStore:
                 await self._run()
                 return
             except Exception as error:
-                # Faults of the database are handled where they arise; this is none. Begin on a new connection.
+                # Faults of the database are handled where they arise; this is none. Take a new connection.
                 logger.exception("the event writer failed and is started again")
                 self._trouble = f"events are not being stored: {sanitise(error, 200)}"
                 await self._writer.close()
                 await self._pause(1.0)
+                self._work.set()
                 if self._time_is_up():
                     return
 
@@ -207,6 +209,8 @@ class SqliteEventStore:
                 busy = await self._write_one_round()
             except sqlite3.Error as error:
                 self._note_failure(error)
+                # The writer may have begun a new file; a reader must not stay on the old one.
+                await self._reader.reset()
                 if self._time_is_up():
                     return
                 await self._pause(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
@@ -247,13 +251,13 @@ class SqliteEventStore:
         return busy
 
     async def _read_back_one(self) -> int | None:
-        """Store the events that are in one segment of the journal alone; None when there is no such segment."""
+        """Store the events that are in one journal segment alone; None when there is no such segment."""
         segment = self._journal.waiting()
         if segment is None:
             return None
 
         def part(events: Sequence[Event]) -> None:
-            # At once, not at the end: a failure half way must not count them as lost when they are read again.
+            # At once, not at the end: after a failure half way they are not counted as lost when read again.
             self._backlog.read_back(segment, len(events))
             self._tell(events)
 

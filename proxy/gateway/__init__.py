@@ -1,0 +1,1 @@
+"""The data plane: listener, guard, admission, relay, recorder."""

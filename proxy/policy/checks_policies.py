@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import tzinfo
-from zoneinfo import ZoneInfo
 
 from proxy.policy.check import Context
-from proxy.policy.conditions import ConditionsSpec, parse_moment
+from proxy.policy.conditions import ConditionsSpec, Matcher, parse_moment, zone_of
 from proxy.policy.diagnostics import Diagnostic
 from proxy.policy.document import Path, shown
 from proxy.policy.kinds import SPELLINGS
@@ -112,9 +111,49 @@ def _picks(policy: ConditionedSpec) -> Iterator[tuple[str, Path]]:
             yield model, (*policy.path, field)
 
 
+def reached_after_a_redirect(context: Context) -> Iterable[Diagnostic]:
+    """A condition on a model that an earlier catch-all leaves none of."""
+    only: ModelFilter | None = None
+    for policy in context.file.policies:
+        if not policy.enabled:
+            continue
+        conditions = policy.conditions
+        if only is not None and conditions is not None and conditions.model is not None:
+            left = only.preferred_model or ""
+            if not Matcher(conditions.model)(left):
+                message = f"{shown(only.name)} on line {only.line} leaves no model but {shown(left)}"
+                yield context.report("never-reached", "warning", message, (*conditions.path, "model"))
+        if isinstance(policy, ModelFilter) and conditions is None and _sends_all(policy):
+            only = policy
+        elif SPELLINGS[policy.type].models(policy):
+            only = None
+
+
+def reached_after_a_split(context: Context) -> Iterable[Diagnostic]:
+    """A split whose requests an earlier one has assigned already."""
+    splits: list[TrafficSplit] = []
+    for policy in context.file.policies:
+        if not isinstance(policy, TrafficSplit) or not policy.enabled:
+            continue
+        models = {variant.model for variant in policy.variants}
+        for earlier in splits if policy.conditions is None or policy.conditions.model is None else ():
+            if models <= {variant.model for variant in earlier.variants}:
+                message = (
+                    f"{shown(earlier.name)} on line {earlier.line} assigns all of these requests already"
+                )
+                yield context.report("never-reached", "warning", message, (*policy.path, "name"))
+                break
+        if policy.conditions is None:
+            splits.append(policy)
+
+
+def _sends_all(policy: ModelFilter) -> bool:
+    return policy.preferred_model is not None and not policy.allowed_models and not policy.blocked_models
+
+
 def conditions_can_hold(context: Context) -> Iterable[Diagnostic]:
     """Bounds that exclude each other: the policy would never act."""
-    zone = ZoneInfo(context.file.gateway.timezone)
+    zone = zone_of(context.file.gateway.timezone)
     for policy in context.file.policies:
         conditions = policy.conditions
         if conditions is None:
@@ -149,5 +188,7 @@ CHECKS: tuple[Callable[[Context], Iterable[Diagnostic]], ...] = (
     settings_not_enforced,
     picks_refused_earlier,
     picks_served,
+    reached_after_a_redirect,
+    reached_after_a_split,
     conditions_can_hold,
 )

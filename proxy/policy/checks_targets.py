@@ -40,6 +40,13 @@ def duplicate_ids(context: Context) -> Iterable[Diagnostic]:
         seen.add(entry.id)
 
 
+def some_target(context: Context) -> Iterable[Diagnostic]:
+    """An empty list of targets serves nothing; leaving it out means the vendors' own endpoints."""
+    if context.complete and context.file.names_targets and not context.file.targets:
+        message = "targets is empty: every request would be answered 404; remove it to use the vendors' own"
+        yield context.report("no-targets", "warning", message, ("providers", "targets"), key=True)
+
+
 def base_urls(context: Context) -> Iterable[Diagnostic]:
     """An address a key may be sent to."""
     for entry in context.file.entries:
@@ -191,7 +198,8 @@ def azure_settings(context: Context) -> Iterable[Diagnostic]:
         if target.base_url is None and not env.get(AZURE_ENDPOINT_ENV):
             message = f"{shown(entry.id)} has no base_url and {AZURE_ENDPOINT_ENV} is not set: answered 503"
             yield context.report("no-endpoint", "warning", message, (*entry.path, "id"))
-        if target.api_version is None and target.models and not env.get(AZURE_VERSION_ENV):
+        versioned = (target.base_url or "").rstrip("/").endswith("/openai/v1")
+        if target.api_version is None and target.models and not versioned and not env.get(AZURE_VERSION_ENV):
             message = f"{shown(entry.id)} has no api_version and {AZURE_VERSION_ENV} is not set: answered 503"
             yield context.report("no-api-version", "warning", message, (*entry.path, "id"))
         for model, deployment in target.deployments.items():
@@ -253,6 +261,7 @@ def _is_vendors(target: TargetSpec) -> bool:
 
 CHECKS: tuple[Callable[[Context], Iterable[Diagnostic]], ...] = (
     duplicate_ids,
+    some_target,
     base_urls,
     secrets_present,
     served_models,

@@ -8,22 +8,34 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, tzinfo
 from fnmatch import translate
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator
 
 from proxy.policy.document import shown
 from proxy.policy.facts import RequestFacts
-from proxy.policy.spec import Count, Patterns, Spec
+from proxy.policy.spec import Count, HeaderName, Patterns, Spec
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)\Z")
+_MOMENT = "must be a date such as 2026-06-15 or a time with its offset such as 2026-06-15T10:00:00Z"
 _DATE = re.compile(r"\d{4}-\d\d-\d\d\Z")
+
+
+def zone_of(name: str) -> tzinfo:
+    """The time zone called `name`; UTC also where the machine has no zone database. Raises ValueError."""
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("must be a time zone such as UTC or Europe/Berlin") from None
 
 
 def parse_moment(text: str, zone: tzinfo) -> datetime:
     """`text` as a moment in UTC: RFC 3339, or a date meaning 00:00 in `zone`. Raises ValueError."""
-    if _DATE.match(text):
+    if "1970" <= text[:4] <= "9000" and _DATE.match(text):
         return datetime.combine(date.fromisoformat(text), time(), zone).astimezone(UTC)
-    if _RFC3339.match(text):
+    if "1970" <= text[:4] <= "9000" and _RFC3339.match(text):
         return datetime.fromisoformat(text.upper()).astimezone(UTC)
     raise ValueError(
         "must be a date such as 2026-06-15 or a time with its offset such as 2026-06-15T10:00:00Z"
@@ -34,9 +46,7 @@ def _check_moment(text: str) -> str:
     try:
         parse_moment(text, UTC)
     except (ValueError, OverflowError):
-        raise ValueError(
-            "must be a date such as 2026-06-15 or a time with its offset such as 2026-06-15T10:00:00Z"
-        ) from None
+        raise ValueError(_MOMENT) from None
     return text
 
 
@@ -70,7 +80,7 @@ class ConditionsSpec(Spec):
     """The end user the request names."""
     key: Patterns | None = None
     """Name of the client key."""
-    header: dict[str, Patterns] | None = None
+    header: dict[HeaderName, Patterns] | None = None
     """Header name to pattern."""
     metadata: dict[str, Patterns] | None = None
     """Metadata key to pattern."""

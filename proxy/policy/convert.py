@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 import types
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
@@ -86,12 +86,14 @@ class Converter:
         for entry in node.entries:
             name = entry.key.value
             if name not in fields:
-                self.unknown_key(entry, fields, path)
+                self.unknown_key(entry, fields, path, {item.key.value for item in node.entries})
                 continue
             found = self._field(entry.value, fields[name], (*path, name))
             if found is None and not any(isinstance(mark, MayBeEmpty) for mark in fields[name].metadata):
                 advice = "give it a value or remove the key"
-                found = self.report("empty-value", f"{shown(name)} is empty; {advice}", (*path, name), key=True)
+                found = self.report(
+                    "empty-value", f"{shown(name)} is empty; {advice}", (*path, name), key=True
+                )
             if isinstance(found, _Bad):
                 bad.add(name)
             elif found is not None or not fields[name].is_required():
@@ -103,8 +105,10 @@ class Converter:
         built.stand_at(self.document.line_of(start), path)
         return built
 
-    def unknown_key(self, entry: Entry, known: Iterable[str], path: Path) -> None:
-        """Report a key nobody reads, with the nearest one that exists."""
+    def unknown_key(
+        self, entry: Entry, known: Iterable[str], path: Path, present: Collection[str] = ()
+    ) -> None:
+        """Report a key nobody reads, with the nearest one that exists and is not `present` already."""
         name = entry.key.value
         span = (entry.key.start, entry.key.end)
         if "secret_key_ref" in known and _normal(name) in _SECRET_KEYS:
@@ -114,7 +118,7 @@ class Converter:
         if self._found >= MAX_PROBLEMS:
             self._found += 1
             return
-        suggestion = nearest(name, known)
+        suggestion = nearest(name, (key for key in known if key not in present))
         message = f"unknown key {shown(name)}"
         fix = None
         if suggestion is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
+from proxy.policy.conditions import zone_of
 from proxy.policy.document import shown
 from proxy.policy.facts import Decision, RequestFacts, Step
 from proxy.policy.kinds import KINDS, SPELLINGS
@@ -135,7 +135,7 @@ def compile_plan(policy_file: PolicyFile, version: str) -> Plan:
 
     Raises ValueError for a file that does not (a split whose weights are all 0).
     """
-    zone = ZoneInfo(policy_file.gateway.timezone)
+    zone = zone_of(policy_file.gateway.timezone)
     policies = policy_file.policies
     chain = tuple(SPELLINGS[policy.type].compile(policy, zone) for policy in policies)
     splits = [policy for policy in policies if isinstance(policy, TrafficSplit)]

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, TypeAdapter
 
+from proxy.policy.conditions import zone_of
 from proxy.policy.convert import Converter, nearest
 from proxy.policy.diagnostics import Diagnostic, Fix, TextEdit
 from proxy.policy.document import Document, MappingNode, Node, Path, ScalarNode, SequenceNode, shown
@@ -40,10 +40,7 @@ __all__ = [
 
 
 def _check_zone(text: str) -> str:
-    try:
-        ZoneInfo(text)
-    except (KeyError, ValueError, OSError):
-        raise ValueError("must be a time zone such as UTC or Europe/Berlin") from None
+    zone_of(text)
     return text
 
 
@@ -160,7 +157,7 @@ class _Reader:
         return PolicyFile(
             targets=[target for _, target in written],
             written=written,
-            names_targets=self._document.find(("providers", "targets")) is not None,
+            names_targets=isinstance(self._document.find(("providers", "targets")), SequenceNode),
             fallback_models=fallback,
             policies=self._policies(sections.get("policies")),
             gateway=self._section(sections, "gateway", GatewaySpec) or GatewaySpec(),

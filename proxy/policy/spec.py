@@ -66,7 +66,7 @@ class FreeText:
 
 @dataclass(frozen=True, slots=True)
 class MayBeEmpty:
-    """Marks a key that may stand there without a value. Elsewhere that is a slip: an empty allow-list allows what?"""
+    """Marks a key that may stand without a value. Elsewhere that is a slip: an empty list allows what?"""
 
 
 @dataclass(frozen=True, slots=True)

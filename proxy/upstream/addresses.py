@@ -15,4 +15,4 @@ def is_forbidden(address: str) -> bool:
         return False
     if isinstance(found, IPv6Address):
         found = found.ipv4_mapped or found.sixtofour or found
-    return found.is_link_local or found.is_multicast or found.is_unspecified or found in _METADATA
+    return found.is_link_local or found.is_multicast or found in _METADATA

@@ -104,7 +104,7 @@ def _value_end(text: bytes, start: int, raw: msgspec.Raw) -> int:
     and `raw` is another of its values: then the value is stepped over token by token.
     """
     end = start + len(raw)
-    if text.startswith(raw, start) and (text[start] in b'"[{' or not _SCALAR.match(text, end)):  # type: ignore[arg-type]
+    if text.startswith(raw, start) and (text[start] in b'"[{' or not _SCALAR.match(text, end)):
         return end
     if text[start] in b'"':
         match = _STRING.match(text, start)

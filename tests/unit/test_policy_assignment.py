@@ -58,9 +58,12 @@ def test_digest_vectors() -> None:
     ],
 )
 def test_pick_vectors(salt: str, user: str, tag: str) -> None:
-    assert Rendezvous(salt, "ab-test-models", [("variant-a", 50.0), ("variant-b", 50.0)]).pick(
-        unit_digest("user", user)
-    ) == tag
+    assert (
+        Rendezvous(salt, "ab-test-models", [("variant-a", 50.0), ("variant-b", 50.0)]).pick(
+            unit_digest("user", user)
+        )
+        == tag
+    )
 
 
 @given(st.text(max_size=20), st.text(max_size=20), st.integers(0, 2**64 - 1), st.permutations([0, 1, 2]))
@@ -78,7 +81,9 @@ def test_picks_follow_the_definition_in_any_order(
     st.lists(st.integers(0, 1000), min_size=2, max_size=5).filter(any),
     st.data(),
 )
-def test_units_move_only_out_of_an_arm_that_fell_or_into_one_that_rose(weights: list[int], data: st.DataObject) -> None:
+def test_units_move_only_out_of_an_arm_that_fell_or_into_one_that_rose(
+    weights: list[int], data: st.DataObject
+) -> None:
     tags = [f"arm-{index}" for index in range(len(weights))]
     raised = data.draw(st.integers(0, len(weights) - 1))
     more = data.draw(st.integers(1, 1000))

@@ -69,8 +69,20 @@ def test_a_file_with_an_error_is_not_handed_out() -> None:
         ("variants", "Variants", "unknown-key", (4, 5), "variants"),
         ("type: traffic_split", "type: trafic_split", "unknown-type", (3, 11), "type: traffic_split"),
         ("weight: 95", 'weight: "95"', "wrong-type", (5, 33), "weight: 95"),
-        ("  variants", "  enabled: yes\n    variants", "wrong-type", (4, 14), "  enabled: true\n    variants"),
-        ("  variants", "  enabled: Off\n    variants", "wrong-type", (4, 14), "  enabled: false\n    variants"),
+        (
+            "  variants",
+            "  enabled: yes\n    variants",
+            "wrong-type",
+            (4, 14),
+            "  enabled: true\n    variants",
+        ),
+        (
+            "  variants",
+            "  enabled: Off\n    variants",
+            "wrong-type",
+            (4, 14),
+            "  enabled: false\n    variants",
+        ),
     ],
 )
 def test_slips_have_a_place_and_a_fix(
@@ -84,7 +96,9 @@ def test_slips_have_a_place_and_a_fix(
     assert found.message.isprintable()
 
 
-@pytest.mark.parametrize("weight", [".nan", ".inf", "-.inf", "nan", "1e3", "1_000", "0600", "0x5", "22:22", "five", "+5"])
+@pytest.mark.parametrize(
+    "weight", [".nan", ".inf", "-.inf", "nan", "1e3", "1_000", "0600", "0x5", "22:22", "five", "+5"]
+)
 def test_weights_that_only_look_like_numbers(weight: str) -> None:
     found = find(SPLIT.replace("weight: 95", f"weight: {weight}"), "wrong-type")
     assert (found.line, found.column, found.end_column) == (5, 33, 33 + len(weight))
@@ -102,7 +116,11 @@ def test_text_fields_keep_what_yaml_would_turn_into_something_else() -> None:
         """
         providers:
           targets:
-            - {id: azure-openai, secret_key_ref: {env: K}, api_version: 2024-10-21, base_url: https://r.openai.azure.com, deployments: {on: 4.10}}
+            - id: azure-openai
+              secret_key_ref: {env: K}
+              api_version: 2024-10-21
+              base_url: https://r.openai.azure.com
+              deployments: {on: 4.10}
         policies:
           - {name: no, type: model_filter, allowed_models: [on, 1e3, 22:22, 0600]}
         """
@@ -119,7 +137,7 @@ def test_text_fields_keep_what_yaml_would_turn_into_something_else() -> None:
     [
         (SPLIT + SPLIT.removeprefix("policies:\n"), "error", "duplicate-name"),
         (SPLIT.replace("tag: b", "tag: a"), "error", "duplicate-tag"),
-        (SPLIT.replace(", tag: b", "").replace(", tag: a", "").replace("-mini", ""), "error", "duplicate-tag"),
+        (SPLIT.replace(", tag: b", "").replace("tag: a", "tag: gpt-4o-mini"), "error", "duplicate-tag"),
         (SPLIT.replace("95", "0").replace("weight: 5", "weight: 0"), "error", "weights-zero"),
         (SPLIT.replace("95", "90"), "info", "weights-sum"),
         (SPLIT.replace(", weight: 5", ""), "error", "missing-key"),
@@ -132,14 +150,17 @@ def test_text_fields_keep_what_yaml_would_turn_into_something_else() -> None:
         (policy("type: model_filter\nallowed_models: []"), "error", "empty-list"),
         (policy("type: model_filter\nallowed_models:"), "error", "empty-value"),
         (policy("type: model_filter\nallowed_models: [a*]\nblocked_models: ab\n"), "info", "none"),
-        (policy("type: model_filter\nallowed_models: [ab]\nblocked_models: a*\n"), "warning", "allowed-and-blocked"),
-        (policy("type: model_filter\nblocked_models: gpt-*\npreferred_model: gpt-4o"), "warning", "preferred-refused"),
+        (policy("type: model_filter\nallowed_models: ab\nblocked_models: a*"), "warning", "allowed-and-blocked"),
+        (policy("type: model_filter\nblocked_models: g*\npreferred_model: gpt-4o"), "warning", "preferred-refused"),
         (policy("type: model_filter\npreferred_model: gpt-*"), "error", "bad-value"),
         (policy("type: log\nseverity: warning"), "error", "bad-value"),
         (policy("type: log\nconditions: {max_tokens_gt: 2, max_tokens_lt: 2}"), "warning", "never-holds"),
         (policy("type: log\nconditions: {after: 2026-02-30}"), "error", "bad-value"),
         (policy("type: log\nconditions: {after: 2026-06-01T10:00:00}"), "error", "bad-value"),
         (policy("type: log\nconditions: {after: 2026-06-02, before: 2026-06-01}"), "warning", "never-holds"),
+        (policy("type: log\nconditions: {after: 0001-01-01}"), "error", "bad-value"),
+        (policy("type: log\nconditions: {before: 9999-12-31T23:59:59-14:00}"), "error", "bad-value"),
+        (policy("type: log\nconditions: {header: {'x y': a}}"), "error", "bad-value"),
         (policy("type: log\nconditions: {model: []}"), "error", "empty-list"),
         (policy("type: log\nconditions: {stream: 'true'}"), "error", "wrong-type"),
         (policy("type: log\nconditions: {max_token_gt: 2}"), "error", "unknown-key"),
@@ -159,6 +180,7 @@ def test_text_fields_keep_what_yaml_would_turn_into_something_else() -> None:
         ("gateway: {timezone: Mars/Olympus}\n", "error", "bad-value"),
         ("events: {retention: 30d}\n", "warning", "not-enforced"),
         ("- a\n", "error", "wrong-type"),
+        ("providers: {targets: []}\n", "warning", "no-targets"),
         ("policies: []\n", "info", "no-policies"),
     ],
 )  # fmt: skip
@@ -169,13 +191,16 @@ def test_each_check_speaks_up(text: str, severity: str, code: str) -> None:
         assert (severity, code) in codes(text)
 
 
-ROLLOUT = SPLIT + """\
+ROLLOUT = (
+    SPLIT
+    + """\
     rollout:
       phase: canary
       phases:
         - {name: canary, weights: {a: 95, b: 5}, duration: 3d}
         - {name: done, weights: {a: 0, b: 100}}
 """
+)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +211,7 @@ ROLLOUT = SPLIT + """\
         ("{a: 95, b: 5}", "{a: 95}", "error", "phase-missing-tag"),
         ("{a: 0, b: 100}", "{a: 0, b: 0}", "error", "weights-zero"),
         ("{a: 0, b: 100}", "{a: 1, b: 100}", "info", "weights-sum"),
+        ("{a: 0, b: 100}", "{a: 1, b: 99}", "info", "plan-open-end"),
         ("name: done", "name: canary", "error", "duplicate-phase"),
         ("name: done", "name: aborted", "error", "reserved-phase"),
         ("duration: 3d", "duration: 3 days", "error", "bad-value"),
@@ -322,9 +348,14 @@ def test_targets_are_told_apart_and_their_provider_must_be_known() -> None:
     twice = "providers: {targets: [{id: openai}, {id: openai}]}\n"
     assert ("error", "duplicate-id") in codes(twice)
     assert ("error", "unknown-provider") in codes("providers: {targets: [{id: mine}]}\n")
-    inferred = run("providers: {targets: [{id: mine, base_url: 'https://x.example', models: [m]}, {id: azure-eu}]}\n")
+    inferred = run(
+        "providers: {targets: [{id: mine, base_url: 'https://x.example', models: [m]}, {id: azure-eu}]}\n"
+    )
     assert inferred.policy_file is not None
-    assert [target.provider for target in inferred.policy_file.targets] == ["openai-compatible", "azure-openai"]
+    assert [target.provider for target in inferred.policy_file.targets] == [
+        "openai-compatible",
+        "azure-openai",
+    ]
 
 
 def test_models_names_globs_and_renaming() -> None:
@@ -364,8 +395,9 @@ def test_implicit_targets_depend_on_the_environment() -> None:
 def test_retired_models_are_warned_of_on_the_vendors_own_endpoint(
     base_url: str, today: date, warned: bool
 ) -> None:
-    text = f"providers: {{targets: [{{id: anthropic, {base_url}secret_key_ref: {{env: K}}}}, {{id: openai}}]}}\n" + (
-        SPLIT.replace("gpt-4o-mini", "claude-sonnet-4-20250514")
+    text = (
+        f"providers: {{targets: [{{id: anthropic, {base_url}secret_key_ref: {{env: K}}}}, {{id: openai}}]}}\n"
+        + (SPLIT.replace("gpt-4o-mini", "claude-sonnet-4-20250514"))
     )
     assert codes(text, today=today) == ({("warning", "model-retired")} if warned else set())
 
@@ -376,6 +408,23 @@ def test_a_pick_an_earlier_filter_would_refuse() -> None:
     assert (found.severity, found.path) == ("warning", "policies[name=ab].variants[tag=b].model")
     off = allow.replace("allowed_models", "enabled: false, allowed_models")
     assert codes(off + SPLIT.removeprefix("policies:\n")) == set()
+
+
+def test_what_an_earlier_policy_leaves_nothing_to_do() -> None:
+    all_to_one = "policies:\n  - {name: all, type: model_filter, preferred_model: gpt-4o}\n"
+    later = "  - {name: l, type: log, conditions: {model: MODEL}}\n"
+    assert ("warning", "never-reached") in codes(all_to_one + later.replace("MODEL", "o1"))
+    assert codes(all_to_one + later.replace("MODEL", "gpt-*")) == set()
+    second = SPLIT.removeprefix("policies:\n").replace("name: ab", "name: second")
+    assert codes(SPLIT + second) == {("warning", "never-reached")}
+    assert codes(SPLIT.replace("  variants", "  conditions: {stream: true}\n    variants") + second) == set()
+    assert codes(SPLIT + second.replace("-mini", "-nano")) == set()
+
+
+def test_a_key_that_is_there_already_is_not_suggested() -> None:
+    found = find(SPLIT.replace("weight: 5", "weight: 5, wieght: 6"), "unknown-key")
+    assert found.fix is None
+    assert "did you mean" not in found.message
 
 
 def test_not_enforced_points_at_the_type() -> None:
@@ -390,7 +439,11 @@ def test_one_bad_policy_does_not_hide_the_others() -> None:
 
 
 def test_several_slips_in_one_mapping_are_all_told() -> None:
-    found = run(policy("type: log\nseverity: loud\nenabled: yes\nextra: 1\nconditions: {stream: 1, max_tokens_gt: x}\n"))
+    found = run(
+        policy(
+            "type: log\nseverity: loud\nenabled: yes\nextra: 1\nconditions: {stream: 1, max_tokens_gt: x}\n"
+        )
+    )
     assert [(problem.line, problem.code) for problem in found.diagnostics] == [
         (4, "bad-value"),
         (5, "wrong-type"),
@@ -419,6 +472,13 @@ def _timed(text: str) -> float:
 def test_the_json_schema_knows_every_type_and_key() -> None:
     schema = json_schema()
     text = json.dumps(schema)
-    for word in ("traffic_split", "quality-scorer", "min_score", "secret_key_ref", "max_tokens_lte", "phases"):
+    for word in (
+        "traffic_split",
+        "quality-scorer",
+        "min_score",
+        "secret_key_ref",
+        "max_tokens_lte",
+        "phases",
+    ):
         assert word in text
     assert set(schema["properties"]) == {"version", "gateway", "providers", "prices", "events", "policies"}

@@ -9,7 +9,7 @@ from decimal import Decimal
 from textwrap import dedent
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.policy.facts import Decision, Endpoint, RequestFacts
@@ -111,7 +111,7 @@ def test_a_refusal_names_policy_and_line_and_ends_the_chain() -> None:
         ("has_images: true", [{"has_images": True}], [{}]),
         ("user: 'u-*'", [{"user": "u-1"}], [{"user": "v"}, {}]),
         ("key: [a, b]", [{"key": "b"}], [{"key": "c"}, {}]),
-        ("header: {X-Team: search}", [{"headers": {"x-team": "search"}}], [{"headers": {"x-team": "ads"}}, {}]),
+        ("header: {X-Team: ads}", [{"headers": {"x-team": "ads"}}], [{"headers": {"x-team": "b"}}, {}]),
         ("metadata: {tier: ['g*', s]}", [{"metadata": {"tier": "gold"}}], [{"metadata": {"tier": "x"}}, {}]),
         ("after: 2026-06-01", [{}], [{"arrived": datetime(2026, 5, 31, 23, 59, tzinfo=UTC)}]),
         ("after: 2026-06-01T12:00:00Z", [{}], [{"arrived": datetime(2026, 6, 1, 11, 59, tzinfo=UTC)}]),
@@ -144,7 +144,9 @@ def test_a_date_means_midnight_in_the_files_own_zone() -> None:
 
 
 def test_all_conditions_must_hold_and_the_first_that_fails_is_told() -> None:
-    compiled = plan("policies:\n  - {name: l, type: log, conditions: {model: gpt-4o, max_tokens_lte: 2000}}\n")
+    compiled = plan(
+        "policies:\n  - {name: l, type: log, conditions: {model: gpt-4o, max_tokens_lte: 2000}}\n"
+    )
     (step,) = compiled.explain(facts(max_tokens=4096)).steps
     assert step.reason == "does not hold: max_tokens_lte 2000, the request says 4096"
 
@@ -172,7 +174,10 @@ def test_log_takes_the_highest_severity_and_warns_from_warn_on() -> None:
 
 @pytest.mark.parametrize("log_first", [True, False])
 def test_a_redirect_is_stronger_than_a_warning(log_first: bool) -> None:
-    parts = ["  - {name: l, type: log, severity: warn}\n", "  - {name: r, type: model_filter, preferred_model: b}\n"]
+    parts = [
+        "  - {name: l, type: log, severity: warn}\n",
+        "  - {name: r, type: model_filter, preferred_model: b}\n",
+    ]
     decision = plan("policies:\n" + "".join(parts if log_first else parts[::-1])).decide(facts())
     assert (decision.action, decision.severity) == ("redirect", "warn")
 
@@ -203,7 +208,10 @@ def test_a_split_assigns_and_is_not_a_redirect() -> None:
         found = decision.assignment
         assert found is not None
         assert (found.split, found.salt, found.phase, found.unit_kind) == ("ab", "s1", "equal", "user")
-        assert (found.tag, found.model, found.target) in {("a", "gpt-4o", None), ("b", "claude-x", "anthropic")}
+        assert (found.tag, found.model, found.target) in {
+            ("a", "gpt-4o", None),
+            ("b", "claude-x", "anthropic"),
+        }
         assert decision.model == found.model
         assert decision == compiled.decide(facts(user=f"u{user}"))
         seen.add(found.tag)
@@ -243,7 +251,10 @@ def test_only_the_first_split_that_takes_part_assigns() -> None:
     compiled = plan(SPLIT + second)
     decision = compiled.explain(facts(user="u"))
     assert decision.triggered == ("ab",)
-    assert [(step.policy, step.outcome) for step in decision.steps] == [("ab", "matched"), ("second", "skipped")]
+    assert [(step.policy, step.outcome) for step in decision.steps] == [
+        ("ab", "matched"),
+        ("second", "skipped"),
+    ]
     assert decision.steps[1].reason == "already_split"
 
 
@@ -329,7 +340,10 @@ MIXED = plan(
     SPLIT
     + """
   - {name: allow, type: model_filter, allowed_models: ['gpt-*', 'claude-*'], blocked_models: gpt-3}
-  - {name: simple, type: model_filter, conditions: {model: 'gpt-4o*', max_tokens_lte: 200}, preferred_model: gpt-4o-mini}
+  - name: simple
+    type: model_filter
+    conditions: {model: 'gpt-4o*', max_tokens_lte: 200}
+    preferred_model: gpt-4o-mini
   - {name: log, type: log, severity: warn, conditions: {stream: true}}
 """
 )
@@ -357,6 +371,59 @@ def test_explaining_decides_the_same(
     )
     assert (quick.action == "block") is (quick.refusal is not None)
     assert all(step.reason for step in full.steps)
+
+
+good_models = st.sampled_from(["gpt-4o", "gpt-4o-mini", "claude-x", "x\u0301"])
+odd_models = st.sampled_from(["''", "~", "'gpt-*'", "[]"])
+models = st.one_of(good_models, good_models, good_models, odd_models)
+patterns = st.one_of(good_models, st.sampled_from(["'*'", "'gpt-?o*'"]))
+weights = st.one_of(
+    st.sampled_from(["0", "1", "50", "33.333", "1000000"]), st.sampled_from(["-1", ".nan", "1e3"])
+)
+limits = st.sampled_from(["0", "5", "2000"])
+bodies = st.one_of(
+    st.builds(
+        "traffic_split\n    variants: [{{model: {}, weight: {}, tag: a}}, {{model: {}, weight: 7}}]\n".format,
+        models,
+        weights,
+        good_models,
+    ),
+    st.builds(
+        "traffic_split\n    unit: [{}]\n    variants: [{{model: {}, weight: 1}}]\n"
+        "    rollout: {{phase: {}, phases: [{{name: p, weights: {{gpt-4o: 1}}}}]}}\n".format,
+        st.sampled_from(["key", "header:X-A", "header:"]),
+        good_models,
+        st.sampled_from(["p", "rolled-back", "aborted", "~", "q"]),
+    ),
+    st.builds("model_filter\n    preferred_model: {}\n".format, models),
+    st.builds("model_filter\n    allowed_models: [{}, {}]\n".format, patterns, models),
+    st.builds(
+        "model_filter\n    blocked_models: {}\n    preferred_model: {}\n".format, patterns, good_models
+    ),
+    st.builds("log\n    severity: {}\n".format, st.sampled_from(["warn", "info", "loud"])),
+    st.just("quality-scorer\n    min_score: 0.5\n"),
+    st.just("cost_limit\n    limit_usd: 1\n"),
+)
+conditions = st.one_of(
+    st.just(""),
+    st.builds("    conditions: {{max_tokens_lt: {}, model: {}}}\n".format, limits, patterns),
+    st.builds("    conditions: {{user: {}, header: {{X-A: {}}}}}\n".format, patterns, patterns),
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.tuples(bodies, conditions), max_size=3))
+def test_any_accepted_file_serves_a_request(policies: list[tuple[str, str]]) -> None:
+    text = "policies:\n" + "".join(
+        f"  - name: p{index}\n    type: {body}{condition}" for index, (body, condition) in enumerate(policies)
+    )
+    result = lint(text, Surroundings({}, date(2026, 6, 1)))
+    if result.policy_file is None:
+        assert not result.clean
+        return
+    compiled = compile_plan(result.policy_file, "v")
+    for request in (facts(user="u"), facts("claude-x", "embeddings", max_tokens=5), facts("")):
+        assert compiled.decide(request).model == compiled.explain(request).model
 
 
 def test_deciding_is_cheap() -> None:

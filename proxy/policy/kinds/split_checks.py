@@ -124,6 +124,18 @@ def live_weights_follow_the_phase(policy: TrafficSplit, context: Context) -> Ite
     )
 
 
+def plan_ends(policy: TrafficSplit, context: Context) -> Iterable[Diagnostic]:
+    """A plan whose last phase still splits never comes to an end."""
+    if policy.rollout is None:
+        return
+    last = policy.rollout.phases[-1]
+    if sum(weight > 0 for weight in last.weights.values()) > 1:
+        message = (
+            f"the last phase, {shown(last.name)}, still splits: the rollout ends without a single winner"
+        )
+        yield context.report("plan-open-end", "info", message, (*last.path, "weights"), key=True)
+
+
 def same_shares(a: Mapping[str, Decimal], b: Mapping[str, Decimal]) -> bool:
     """Whether two sets of weights over the same tags mean the same split."""
     sum_a, sum_b = sum(a.values(), Decimal(0)), sum(b.values(), Decimal(0))
@@ -148,4 +160,5 @@ CHECKS: tuple[Callable[[TrafficSplit, Context], Iterable[Diagnostic]], ...] = (
     duplicate_phases,
     live_phase_exists,
     live_weights_follow_the_phase,
+    plan_ends,
 )

@@ -1,0 +1,172 @@
+"""What the commands that work everywhere do."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rich.text import Text
+from textual import work
+
+from ktui.answers import ValueChange
+from ktui.link import GatewayLink, LinkError
+from ktui.screens.help import HelpScreen
+from ktui.screens.pane import Pane
+from ktui.state import AppState
+from ktui.themed import ThemedApp
+from ktui.themes import role
+from ktui.widgets.dialog import ConfirmDialog
+from proxy.base.sanitise import sanitise
+
+SERVING = "ktui is serving: ctrl+z would stop the requests too. Detach with tmux or screen, or quit with q"
+
+
+class FrameActions(ThemedApp):
+    """Actions of the frame; the application adds the wiring."""
+
+    link: GatewayLink
+    state: AppState
+
+    def pane(self) -> Pane:
+        """The pane in the body."""
+        raise NotImplementedError
+
+    def panes(self) -> list[Pane]:
+        """All panes."""
+        raise NotImplementedError
+
+    def open_screen(self, name: str) -> None:
+        """Brings a screen into the body."""
+        raise NotImplementedError
+
+    def say(self, text: Text) -> None:
+        """A message in the note line."""
+        raise NotImplementedError
+
+    def frame_changed(self) -> None:
+        """Header and tabs have something new."""
+        raise NotImplementedError
+
+    def action_app_help(self) -> None:
+        """Keys and glyphs."""
+        pane = self.pane()
+        where = [("gateway", self.link.url)] if self.link.url else []
+        config = self.state.status.config if self.state.status is not None else None
+        if config is not None and config.path:
+            where.append(("policy file", sanitise(config.path, 200)))
+        where.append(("times are", f"{datetime.now().astimezone():%Z, UTC%z}"))
+        self.push_screen(HelpScreen(pane.place, pane.title, tuple(where)))
+
+    def action_app_palette(self) -> None:
+        """Every command by name."""
+        self.action_command_palette()
+
+    def action_app_back(self) -> None:
+        """Outside of dialogs and editors: back to the main region."""
+        self.pane().focus_main()
+
+    def action_screen_live(self) -> None:
+        """Live."""
+        self.open_screen("live")
+
+    def action_screen_policy(self) -> None:
+        """Policy."""
+        self.open_screen("policy")
+
+    def action_screen_rollout(self) -> None:
+        """Rollout."""
+        self.open_screen("rollout")
+
+    def action_focus_next(self) -> None:
+        """The next region."""
+        self.screen.focus_next()
+
+    def action_focus_previous(self) -> None:
+        """The region before."""
+        self.screen.focus_previous()
+
+    def action_app_freeze(self) -> None:
+        """The body stands still; header and traffic go on."""
+        self.state.frozen_at = None if self.state.frozen_at is not None else datetime.now().astimezone()
+        for pane in self.panes():
+            pane.on_frozen(self.state.frozen_at is not None)
+        self.frame_changed()
+
+    def action_theme_choose(self) -> None:
+        """A theme by name."""
+        self.search_commands(
+            [(name, lambda name=name: setattr(self, "theme", name)) for name in sorted(self.palettes)],
+            placeholder="Theme …",
+        )
+
+    def action_app_screenshot(self) -> None:
+        """An SVG file in the present directory."""
+        try:
+            path = self.save_screenshot()
+        except OSError as error:
+            self.notify(f"the picture was not written: {error.strerror}", severity="error", markup=False)
+        else:
+            self.notify(f"written: {path}", markup=False)
+
+    def action_help_quit(self) -> None:
+        """`ctrl+c` copies a selection and never quits."""
+        self.say(Text("ctrl+c copies a selection; q or ctrl+q quits"))
+
+    def action_suspend_process(self) -> None:
+        """`ctrl+z` never stops a serving process."""
+        self.say(Text(SERVING))
+
+    @work(exclusive=True, group="undo", exit_on_error=False)
+    async def action_policy_undo(self) -> None:
+        """Back to the version before the last apply; asks."""
+        try:
+            running = await self.link.config()
+            earlier = [v for v in await self.link.versions() if v.hash != running.hash]
+            if not earlier:
+                self.say(Text("there is no earlier version to go back to"))
+                return
+            newest = max(earlier, key=lambda version: version.number)
+            before = await self.link.version(newest.hash)
+            changes = await self.link.diff(running.text, before.text or "")
+        except LinkError as error:
+            self.say(Text(f"✗ {error}", style=role(self, "bad")))
+            return
+        lines = [Text(f"back to the text of v{newest.number}, applied as v{running.number + 1}")]
+        lines += [self._change_line(change) for change in changes.values[:6]]
+        if len(changes.values) > 6:
+            lines.append(Text(f"and {len(changes.values) - 6} more values", style=role(self, "muted")))
+        details = [Text(sanitise(line, 400)) for line in changes.unified.splitlines()[:400]]
+        dialog = ConfirmDialog(f"Undo v{running.number}", lines, confirm="restore and apply", details=details)
+        if await self.push_screen_wait(dialog):
+            await self._restore(newest.hash, running.file.hash or running.hash)
+
+    def _change_line(self, change: ValueChange) -> Text:
+        line = Text(f"{sanitise(change.path, 80)}  ", style=role(self, "muted"))
+        return line.append(
+            f"{sanitise(change.before, 60)} → {sanitise(change.after, 60)}", role(self, "text")
+        )
+
+    async def _restore(self, hash_: str, if_match: str) -> None:
+        try:
+            applied = await self.link.restore(hash_, if_match=if_match)
+        except LinkError as error:
+            self.say(Text(f"✗ not restored: {error}", style=role(self, "bad")))
+        else:
+            self.say(Text(f"✓ restored, runs as v{applied.number}", style=role(self, "ok")))
+
+    @work(exclusive=True, group="quit")
+    async def action_app_quit(self) -> None:
+        """Ends the program; asks when something would be lost. The demo ends at once."""
+        reasons = [] if self.state.demo else self._reasons_to_stay()
+        if not reasons or await self.push_screen_wait(ConfirmDialog("Quit ktui", reasons, confirm="quit")):
+            self.exit()
+
+    def _reasons_to_stay(self) -> list[Text]:
+        reasons = [
+            Text(f"• {pane.title} has a draft that is not applied") for pane in self.panes() if pane.has_draft
+        ]
+        status = self.state.status
+        in_flight = status.gateway.in_flight if status is not None else 0
+        if in_flight and not self.state.attached:
+            noun = "request is" if in_flight == 1 else "requests are"
+            reasons.append(Text(f"! {in_flight} {noun} in flight; quitting stops the gateway after they end"))
+        return reasons

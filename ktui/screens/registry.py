@@ -1,0 +1,29 @@
+"""Which screens exist: a tab exists when its screen does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ktui.link import GatewayLink
+from ktui.refresh import Scheduler
+from ktui.screens.live import LivePane
+from ktui.screens.pane import Pane
+from ktui.state import AppState
+
+
+@dataclass(frozen=True)
+class ScreenEntry:
+    """One screen: its key, its name in ids and commands, its title, and how it is made."""
+
+    key: str
+    name: str
+    title: str
+    make: Callable[[GatewayLink, AppState, Scheduler], Pane]
+
+
+SCREENS: tuple[ScreenEntry, ...] = (
+    ScreenEntry(
+        "1", "live", "Live", lambda link, state, scheduler: LivePane(link, state, scheduler, id="live")
+    ),
+)

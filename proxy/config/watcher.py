@@ -1,0 +1,82 @@
+"""Tells when the policy file may have changed: at once by the directory's events, at the latest by a stat poll."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import watchfiles
+
+from proxy.config.files import Fingerprint, fingerprint
+
+POLL_S = 0.5
+STILL_S = 0.2
+"""How long size and time of change must stand still before the file is read."""
+
+logger = logging.getLogger(__name__)
+
+
+class FileWatcher:
+    """Calls `changed` after each change of the file behind `path` has settled. Editors rename, truncate and swap
+    links; so the directory is watched, never the file, and a poll of inode, size and time stands behind it."""
+
+    def __init__(self, path: Path, changed: Callable[[], Awaitable[None]]) -> None:
+        self._path = path
+        self._changed = changed
+        self._wake = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._seen: Fingerprint | None = fingerprint(path)
+
+    def start(self) -> None:
+        """Begin."""
+        self._tasks = [
+            asyncio.create_task(self._notified(), name="policy-file-events"),
+            asyncio.create_task(self._poll(), name="policy-file-poll"),
+        ]
+
+    async def stop(self) -> None:
+        """End, and wait until it has ended."""
+        self._stop.set()
+        self._wake.set()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _notified(self) -> None:
+        try:
+            async for _ in watchfiles.awatch(
+                self._path.parent,
+                recursive=False,
+                stop_event=self._stop,
+                debounce=50,
+                step=20,
+                rust_timeout=1_000,
+            ):
+                self._wake.set()
+        except (OSError, RuntimeError) as error:
+            # The poll goes on; on some file systems it is the only thing that works.
+            logger.info("no change notices for %s: %s", self._path.parent, error)
+
+    async def _poll(self) -> None:
+        while not self._stop.is_set():
+            try:
+                await asyncio.wait_for(self._wake.wait(), POLL_S)
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            if fingerprint(self._path) == self._seen:
+                continue
+            self._seen = await self._settled()
+            await self._changed()
+
+    async def _settled(self) -> Fingerprint | None:
+        before = fingerprint(self._path)
+        while True:
+            await asyncio.sleep(STILL_S)
+            now = fingerprint(self._path)
+            if now == before:
+                return now
+            before = now

@@ -1,0 +1,79 @@
+"""What the control API shows and changes, handed in by the service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from proxy.base.times import now_ms
+from proxy.config.manager import ConfigManager
+from proxy.events.live_metrics import LiveMetrics
+from proxy.events.store import EventStore
+
+
+@dataclass(frozen=True, slots=True)
+class TargetView:
+    """A target as it may be shown: no secret, no header."""
+
+    id: str
+    provider: str
+    base_url: str
+    available: bool
+    reason: str | None
+    models: tuple[str, ...]
+
+
+class DataPlaneView(Protocol):
+    """What the data plane tells of itself."""
+
+    def in_flight(self) -> int:
+        """Requests being answered now."""
+
+    def targets(self) -> Sequence[TargetView]:
+        """The targets of the running version, in file order."""
+
+    def models(self) -> Sequence[str]:
+        """The names a client may ask for."""
+
+
+@dataclass(slots=True)
+class GatewayInfo:
+    """Identity and life of this gateway. `state`: starting | serving | draining | not_ready | stopped."""
+
+    version: str
+    pid: int
+    started_ms: int
+    state: str = "starting"
+    reason: str | None = None
+    listen: str = ""
+    api: str = ""
+    badges: tuple[str, ...] = ()
+    notices: list[str] = field(default_factory=list)
+
+
+class CountedStore(EventStore, Protocol):
+    """A store that also tells how many events it holds, and what troubles it."""
+
+    def total(self) -> int:
+        """Events kept."""
+
+    @property
+    def last_timestamp_ms(self) -> int | None:
+        """Arrival of the newest."""
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps events from being stored, in one sentence."""
+
+
+@dataclass(slots=True)
+class Hub:
+    """Everything the routes need."""
+
+    info: GatewayInfo
+    config: ConfigManager
+    store: CountedStore
+    metrics: LiveMetrics
+    data_plane: DataPlaneView
+    clock_ms: Callable[[], int] = now_ms

@@ -1,0 +1,154 @@
+"""The state of the gateway in one answer: a pure view of the hub."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proxy.base.times import rfc3339
+from proxy.config.state import FileState, RunningVersion
+from proxy.control.hub import Hub
+from proxy.events.observed import SplitObserved
+from proxy.policy.diagnostics import Diagnostic
+from proxy.policy.plan import SplitPlan
+
+
+def status(hub: Hub) -> dict[str, Any]:
+    """The body of /v1/status."""
+    info, running = hub.info, hub.config.running
+    return {
+        "gateway": {
+            "state": info.state,
+            "reason": info.reason,
+            "listen": info.listen,
+            "api": info.api,
+            "pid": info.pid,
+            "started": rfc3339(info.started_ms),
+            "version": info.version,
+            "in_flight": hub.data_plane.in_flight(),
+        },
+        "config": config_summary(hub, running) if running is not None else None,
+        "file": file_state(hub.config.file),
+        "traffic": hub.metrics.summary(60, hub.clock_ms()).to_json(),
+        "splits": splits(hub),
+        "events": events(hub),
+        "targets": targets(hub),
+        "badges": list(info.badges),
+        "notices": list(info.notices),
+    }
+
+
+def config_summary(hub: Hub, running: RunningVersion) -> dict[str, Any]:
+    """What runs, and how the file stands to it."""
+    return {
+        "number": running.number,
+        "hash": running.hash,
+        "short": running.hash[:7],
+        "path": str(hub.config.path),
+        "name": hub.config.path.name,
+        "applied_at": rfc3339(running.applied_at_ms),
+        "who": running.who,
+        "through": running.through,
+        "file": file_state(hub.config.file),
+        "warnings": [item.to_json() for item in running.diagnostics if item.severity == "warning"],
+        "not_enforced": not_enforced(running),
+    }
+
+
+def not_enforced(running: RunningVersion) -> list[dict[str, Any]]:
+    """What the file asks for and this version does not do."""
+    return [
+        {"policy": item.policy, "type": item.kind, "line": item.line} for item in running.plan.not_enforced
+    ]
+
+
+def file_state(file: FileState) -> dict[str, Any]:
+    """How the file stands to what runs, without its text."""
+    return {"state": file.condition, "reason": file.reason, "diagnostics": errors_first(file.diagnostics)}
+
+
+def errors_first(diagnostics: tuple[Diagnostic, ...]) -> list[dict[str, Any]]:
+    """Diagnostics in the order a reader wants them."""
+    order = {"error": 0, "warning": 1, "info": 2}
+    return [item.to_json() for item in sorted(diagnostics, key=lambda item: order[item.severity])]
+
+
+def events(hub: Hub) -> dict[str, Any]:
+    """The conservation law, in numbers."""
+    counters = hub.store.counters()
+    last = hub.store.last_timestamp_ms
+    return {
+        "accepted": counters.accepted,
+        "stored": counters.stored,
+        "spilled": counters.spilled,
+        "dropped": counters.dropped,
+        "total": hub.store.total(),
+        "last_seq": counters.last_seq,
+        "last_timestamp": rfc3339(last) if last is not None else None,
+        "trouble": hub.store.trouble,
+    }
+
+
+def targets(hub: Hub) -> list[dict[str, Any]]:
+    """Targets without secrets."""
+    return [
+        {
+            "id": target.id,
+            "provider": target.provider,
+            "base_url": target.base_url,
+            "available": target.available,
+            "reason": target.reason,
+            "models": list(target.models),
+        }
+        for target in hub.data_plane.targets()
+    ]
+
+
+def splits(hub: Hub) -> list[dict[str, Any]]:
+    """Each split: configured, observed, planned."""
+    running = hub.config.running
+    if running is None:
+        return []
+    now = hub.clock_ms()
+    return [_split(split, hub.metrics.split_observed(split.name, now)) for split in running.plan.splits]
+
+
+def _split(split: SplitPlan, observed: SplitObserved) -> dict[str, Any]:
+    return {
+        "name": split.name,
+        "line": split.line,
+        "enabled": split.enabled,
+        "unit": list(split.unit),
+        "salt": split.salt,
+        "phase": split.phase,
+        "advance": split.advance,
+        "off_plan": split.off_plan,
+        "observed_since": rfc3339(observed.since_ms) if observed.since_ms is not None else None,
+        "arms": [_arm(arm, observed) for arm in split.arms],
+        "phases": [
+            {
+                "name": phase.name,
+                "weights": {tag: float(weight) for tag, weight in phase.weights.items()},
+                "shares": {tag: float(share) for tag, share in phase.shares.items()},
+                "duration": phase.duration_text,
+                "duration_s": phase.duration_s,
+                "line": phase.line,
+            }
+            for phase in split.phases
+        ],
+    }
+
+
+def _arm(arm: Any, observed: SplitObserved) -> dict[str, Any]:
+    seen = observed.arms.get(arm.tag)
+    any_units = any(item.units for item in observed.arms.values())
+    share = (seen.share if seen is not None else 0.0) if any_units else None
+    return {
+        "tag": arm.tag,
+        "model": arm.model,
+        "target": arm.target,
+        "weight": float(arm.weight),
+        "share": float(arm.share),
+        "observed_share": round(share, 3) if share is not None else None,
+        "observed_units": seen.units if seen is not None else 0,
+        "requests": seen.requests if seen is not None else 0,
+    }

@@ -1,0 +1,84 @@
+"""One request on its way through the gateway: what is known of it so far."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from proxy.base.ids import uuid7
+from proxy.base.sanitise import header_value
+from proxy.gateway.guard import Headers
+from proxy.gateway.runtime import Snapshot
+from proxy.policy.facts import Decision, Endpoint, RequestFacts
+from proxy.upstream.targets import Target
+from proxy.wire.chat import ParsedRequest
+from proxy.wire.usage import Usage
+
+_POLICY_LIMIT = 512
+
+
+@dataclass(slots=True)
+class Exchange:
+    """State of one request. Times of `started` and `first_token` are `perf_counter` seconds."""
+
+    endpoint: Endpoint
+    headers: Headers
+    arrived_ns: int = field(default_factory=time.time_ns)
+    started: float = field(default_factory=time.perf_counter)
+    id: str = ""
+    snapshot: Snapshot | None = None
+    key: str | None = None
+    """Name of the client key."""
+    key_header: bytes | None = None
+    """Header the client key came in; it never goes upstream."""
+    parsed: ParsedRequest | None = None
+    facts: RequestFacts | None = None
+    decision: Decision | None = None
+    target: Target | None = None
+    attempts: int = 0
+    overhead_us: int | None = None
+    first_token: float | None = None
+    usage: Usage | None = None
+    finish_reason: str | None = None
+    upstream_model: str | None = None
+    went_upstream: bool = False
+    """An upstream took the request and may have worked on it."""
+    recorded: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            self.id = uuid7(self.arrived_ns // 1_000_000)
+
+    @property
+    def arrived(self) -> datetime:
+        """Wall clock of arrival, UTC."""
+        return datetime.fromtimestamp(self.arrived_ns / 1e9, UTC)
+
+    def mark_sent(self) -> None:
+        """The first request upstream is about to leave: until now the time was ours."""
+        if self.overhead_us is None:
+            self.overhead_us = int((time.perf_counter() - self.started) * 1e6)
+
+    def minted_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers that tell the client what happened."""
+        spent = self.overhead_us
+        if spent is None:
+            spent = int((time.perf_counter() - self.started) * 1e6)
+        headers = [(b"x-kt-request-id", self.id.encode()), (b"x-kt-overhead-us", b"%d" % spent)]
+        decision = self.decision
+        if decision is not None:
+            headers.append((b"x-kt-model", header_value(decision.model).encode()))
+            headers.append((b"x-kt-decision", decision.action.encode()))
+            if decision.assignment is not None:
+                headers.append((b"x-kt-variant", header_value(decision.assignment.tag).encode()))
+            if decision.triggered:
+                policies = ",".join(header_value(name) for name in decision.triggered)
+                headers.append((b"x-kt-policy", policies[:_POLICY_LIMIT].encode()))
+        return headers
+
+
+def make_draw() -> int:
+    """64 random bits: the unit of last resort."""
+    return secrets.randbits(64)

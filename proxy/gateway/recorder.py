@@ -1,0 +1,136 @@
+"""From an exchange to its one event."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from proxy.base.sanitise import sanitise
+from proxy.events.event import Event, Outcome
+from proxy.gateway.exchange import Exchange
+from proxy.gateway.runtime import Runtime
+
+_MESSAGE_LIMIT = 500
+_CODE_LIMIT = 64
+
+
+def record(
+    runtime: Runtime,
+    exchange: Exchange,
+    status: int,
+    outcome: Outcome,
+    error: str | None = None,
+    message: str | None = None,
+) -> None:
+    """Append the event of `exchange`; a second call does nothing. Call it before the last bytes are sent."""
+    if not exchange.recorded:
+        exchange.recorded = True
+        runtime.recorder.append(event_of(exchange, status, outcome, error, message))
+
+
+def event_of(
+    exchange: Exchange, status: int, outcome: Outcome, error: str | None, message: str | None
+) -> Event:
+    """The event that `exchange` is, ended now."""
+    now = time.perf_counter()
+    parsed, first = exchange.parsed, exchange.first_token
+    event = Event(
+        id=exchange.id,
+        timestamp_ms=exchange.arrived_ns // 1_000_000,
+        endpoint=exchange.endpoint,
+        requested_model=parsed.model if parsed else "",
+        model=parsed.model if parsed else "",
+        decision="block" if outcome == "blocked" else "allow",
+        status=status,
+        outcome=outcome,
+        latency_ms=round((now - exchange.started) * 1e3, 3),
+        stream=parsed.stream if parsed else False,
+        error=sanitise(error, _CODE_LIMIT) if error else None,
+        error_message=sanitise(message, _MESSAGE_LIMIT) if message else None,
+        ttft_ms=round((first - exchange.started) * 1e3, 3) if first is not None else None,
+        overhead_us=exchange.overhead_us,
+        upstream_model=exchange.upstream_model,
+        finish_reason=exchange.finish_reason,
+        attempts=exchange.attempts,
+        key=exchange.key,
+    )
+    if exchange.target is not None:
+        event.provider, event.target = exchange.target.provider, exchange.target.id
+    if exchange.snapshot is not None:
+        event.config_version = exchange.snapshot.plan.version
+    _add_decision(event, exchange)
+    _add_facts(event, exchange)
+    _add_usage(event, exchange)
+    return event
+
+
+def _add_decision(event: Event, exchange: Exchange) -> None:
+    decision = exchange.decision
+    if decision is None:
+        return
+    event.model = decision.model
+    event.decision = decision.action
+    event.policies_triggered = list(decision.triggered)
+    event.severity = decision.severity
+    if decision.assignment is not None:
+        chosen = decision.assignment
+        event.split, event.ab_tag, event.phase = chosen.split, chosen.tag, chosen.phase
+        event.salt, event.unit_kind, event.unit_digest = chosen.salt, chosen.unit_kind, chosen.unit_digest
+
+
+def _add_facts(event: Event, exchange: Exchange) -> None:
+    facts, snapshot = exchange.facts, exchange.snapshot
+    if facts is None or snapshot is None:
+        return
+    event.draw = facts.draw
+    plan = snapshot.plan
+    kept: dict[str, Any] = {"has_tools": facts.has_tools, "has_images": facts.has_images}
+    if facts.max_tokens is not None:
+        kept["max_tokens"] = facts.max_tokens
+    if facts.prompt_chars is not None:
+        kept["prompt_chars"] = facts.prompt_chars
+    headers = {name: facts.headers[name] for name in plan.kept_headers if name in facts.headers}
+    metadata = {name: facts.metadata[name] for name in plan.kept_metadata if name in facts.metadata}
+    if headers:
+        kept["headers"] = headers
+    if metadata:
+        kept["metadata"] = metadata
+    event.facts, event.request_metadata = kept, metadata
+
+
+def _add_usage(event: Event, exchange: Exchange) -> None:
+    """Unknown stays unknown: an answer without usage is never free."""
+    if not exchange.went_upstream or exchange.target is None or exchange.snapshot is None:
+        return
+    usage = exchange.usage
+    if usage is None:
+        event.usage_status, event.cost_status = "unknown", "unpriced"
+        return
+    event.usage_status = "reported" if usage.reported else "unknown"
+    event.input_tokens, event.output_tokens = usage.input_tokens, usage.output_tokens
+    event.cached_tokens, event.cache_write_tokens = usage.cached_tokens, usage.cache_write_tokens
+    event.reasoning_tokens = usage.reasoning_tokens
+    event.cost_nanos, event.cost_status, event.price_source = exchange.snapshot.pricer.price(
+        exchange.target.spec, event.model, usage
+    )
+
+
+class RefusalSampler:
+    """Lets through `per_second` events of each reason; a flood of refusals must not fill the store."""
+
+    def __init__(self, per_second: int = 10) -> None:
+        self._per_second = per_second
+        self._second: dict[str, tuple[int, int]] = {}
+        self.skipped: dict[str, int] = {}
+        """By reason: events that were not recorded."""
+
+    def admit(self, reason: str) -> bool:
+        """Whether a refusal for `reason` is to be recorded. Reasons are our own codes, so there are few."""
+        second = int(time.monotonic())
+        began, count = self._second.get(reason, (second, 0))
+        count = count + 1 if began == second else 1
+        self._second[reason] = (second, count)
+        if count <= self._per_second:
+            return True
+        self.skipped[reason] = self.skipped.get(reason, 0) + 1
+        return False
