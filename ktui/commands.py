@@ -213,18 +213,24 @@ def bindings(*places: str, only: Iterable[str] | None = None) -> list[BindingTyp
     ]
 
 
+SCREENS: dict[str, tuple[str, ...]] = {
+    "live": ("live", "lists", "charts"),
+    "policy": ("policy", "lists", "editor"),
+    "rollout": ("rollout", "bars"),
+}
+"""The places whose keys can work at one time on a screen, beside those that work everywhere."""
+
+
 def clashes(commands: Iterable[Command] = COMMANDS) -> list[str]:
-    """One sentence for each key with two meanings in one place, or with one there and another everywhere."""
+    """One sentence for each key with two meanings on one screen or in a dialog."""
     commands = tuple(commands)
     found = []
-    for place in PLACES:
+    for screen, places in (*SCREENS.items(), ("dialog", ("dialog",))):
+        reach = places if screen == "dialog" else (*places, EVERYWHERE)
         seen: dict[str, str] = {}
-        reach = (place,) if place in {"dialog", EVERYWHERE} else (place, EVERYWHERE)
         for command in commands:
-            if command.where not in reach:
-                continue
-            for key in command.keys:
+            for key in command.keys if command.where in reach else ():
                 other = seen.setdefault(key, command.id)
                 if other != command.id:
-                    found.append(f"{key_label(key)} means {other} and {command.id} on {place}")
+                    found.append(f"{key_label(key)} means {other} and {command.id} on {screen}")
     return found

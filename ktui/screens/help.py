@@ -11,15 +11,8 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from ktui.commands import EVERYWHERE, Command, commands_in
+from ktui.commands import EVERYWHERE, SCREENS, Command, commands_in
 from ktui.themes import role
-
-NEIGHBOURS = {
-    "live": ("live", "lists"),
-    "policy": ("policy",),
-    "rollout": ("rollout", "bars"),
-}
-"""The places whose keys work on a screen."""
 
 _LEGEND = (
     ("●", "live", "running, now"),
@@ -72,7 +65,7 @@ class HelpScreen(ModalScreen[None]):
             yield Static(Text("\n").join(self._lines()))
 
     def _lines(self) -> list[Text]:
-        here = commands_in(*NEIGHBOURS.get(self._place, (self._place,)))
+        here = commands_in(*SCREENS.get(self._place, (self._place,)))
         wide = self.app.size.width >= 96
         lines = [self._head(f"Keys on {self._title}"), *self._keys(here, wide), Text()]
         lines += [self._head("Keys everywhere"), *self._keys(commands_in(EVERYWHERE), wide), Text()]

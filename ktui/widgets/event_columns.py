@@ -53,15 +53,15 @@ class Columns:
 def columns_for(width: int) -> Columns:
     """The columns of a table `width` cells wide, one of them left empty at the right.
 
-    in, ttft and decision go in this order; then the model's name is cut; what is left goes to both.
+    in, ttft, decision and out go in this order; then the model's name is cut; what is left goes to both.
     """
     wide = width >= WIDE
-    wanted = ["in", "ttft", "decision"]
-    present = {"in", "ttft", "decision"} if wide else set()
+    wanted = ["in", "ttft", "decision", "out"]
+    present = {"in", "ttft", "decision", "out"} if wide else {"out"}
     while _sum(present, wide, _MODEL_FULL if wide else _MODEL_MIN, _DECISION_MIN) > width - 1 and wanted:
         present.discard(wanted.pop(0))
     rest = width - 1 - _sum(present, wide, _MODEL_MIN, _DECISION_MIN)
-    model = min(_MODEL_MIN + max(rest, 0), _MODEL_FULL)
+    model = min(max(_MODEL_MIN + rest, 6), _MODEL_FULL)
     rest -= model - _MODEL_MIN
     decision = 0
     if "decision" in present:
@@ -83,7 +83,8 @@ def _columns(present: set[str], wide: bool, model: int, decision: int) -> list[C
         columns.append(Column("ttft", "ttft", 6, right=True))
     if "in" in present:
         columns.append(Column("in", "in", 5, right=True))
-    columns.append(Column("out", "out", 4 if wide else 5, 2 if wide else 1, right=True))
+    if "out" in present:
+        columns.append(Column("out", "out", 4 if wide else 5, 2 if wide else 1, right=True))
     columns.append(Column("cost", "cost", 8, 2 if wide else 3, right=True))
     if "decision" in present:
         columns.append(Column("decision", "decision, why", decision))
@@ -123,7 +124,7 @@ def row_line(
     for index, column in enumerate(columns.columns):
         if index:
             line.append(" " * column.gap)
-        if bad and "decision" not in columns and column.name == "out":
+        if bad and "decision" not in columns and column.name in {"out", "cost"}:
             return _with_error(line, row, columns, style)
         _cell(line, column, row, arm, style, columns.tenths)
     return line

@@ -10,7 +10,7 @@ from rich.text import Text
 
 @dataclass(frozen=True)
 class Field:
-    """A field and its forms, longest first; an empty form means the field is gone. `gap`: cells before it."""
+    """A field and its forms, longest first, the last one is kept; an empty form is gone. `gap`: cells before it."""
 
     name: str
     forms: tuple[Text, ...]
@@ -54,8 +54,7 @@ def fit(
 
 
 def _form(field: Field, chosen: Mapping[str, int]) -> Text:
-    index = chosen[field.name]
-    return field.forms[index] if index < len(field.forms) else Text()
+    return field.forms[min(chosen[field.name], len(field.forms) - 1)] if field.forms else Text()
 
 
 def _length(fields: Sequence[Field], chosen: Mapping[str, int]) -> int:

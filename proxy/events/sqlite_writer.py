@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiosqlite
 
+from proxy.base.sanitise import sanitise
 from proxy.base.times import now_ms
 from proxy.events.codec import clean, decode, to_row
 from proxy.events.event import Event
@@ -37,6 +38,7 @@ class Writer:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: aiosqlite.Connection | None = None
+        self._known = False
         self.last_seq = 0
         self.total = 0
         self.notices: list[str] = []
@@ -51,22 +53,36 @@ class Writer:
             self._replace_broken_file(str(damage))
             connection = await open_writer(self._path)
         try:
-            rows = list(
-                await connection.execute_fetchall("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
-            )
-            self.last_seq = int(rows[0][0]) if rows else 0
-            rows = list(await connection.execute_fetchall("SELECT count(*) FROM events"))
-            self.total = int(rows[0][0])
+            await self._take_stock(connection)
         except BaseException:
             await connection.close()
             raise
         self._connection = connection
 
+    async def _take_stock(self, connection: aiosqlite.Connection) -> None:
+        rows = list(
+            await connection.execute_fetchall("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
+        )
+        last = int(rows[0][0]) if rows else 0
+        if not self._known:
+            self.last_seq = last
+            self._known = True
+        elif last < self.last_seq:
+            # A new file took the old one's place: whoever follows by seq must see what comes next.
+            await connection.execute(
+                "INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)", (self.last_seq,)
+            )
+        # Rows beyond last_seq are of a commit whose answer was lost; they count when they are tried again.
+        # Two counts, because the first is read off the smallest index and the second looks at hardly any row.
+        every = list(await connection.execute_fetchall("SELECT count(*) FROM events"))
+        beyond = list(
+            await connection.execute_fetchall("SELECT count(*) FROM events WHERE seq > ?", (self.last_seq,))
+        )
+        self.total = int(every[0][0]) - int(beyond[0][0])
+
     def _replace_broken_file(self, reason: str) -> None:
         aside = move_aside(self._path, now_ms())
-        notice = (
-            f"the event store was broken ({reason[:200]}): it is kept as {aside.name} and a new one was begun"
-        )
+        notice = f"the event store was broken ({sanitise(reason, 200)}): it is kept as {aside.name} and a new one was begun"
         logger.error("%s", notice)
         self.notices.append(notice)
 

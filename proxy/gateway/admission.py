@@ -15,7 +15,9 @@ from proxy.wire.errors import RequestError
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 _KEY_HEADERS = (b"x-kt-key", b"authorization", b"x-api-key", b"api-key")
-_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-kt-key"})
+_CREDENTIALS = frozenset(
+    {"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-kt-key"}
+)
 _LONGEST_KEY = 4096
 _LONGEST_HEADER = 1024
 

@@ -110,9 +110,9 @@ def _add_usage(event: Event, exchange: Exchange) -> None:
     event.input_tokens, event.output_tokens = usage.input_tokens, usage.output_tokens
     event.cached_tokens, event.cache_write_tokens = usage.cached_tokens, usage.cache_write_tokens
     event.reasoning_tokens = usage.reasoning_tokens
-    event.cost_nanos, event.cost_status, event.price_source = exchange.snapshot.pricer.price(
-        exchange.target.spec, event.model, usage
-    )
+    book, target = exchange.snapshot.book, exchange.target
+    quote = book.quote(target.provider, event.model, target.spec)
+    event.cost_nanos, event.cost_status, event.price_source = book.cost(quote, usage)
 
 
 class RefusalSampler:

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from proxy.base.secret import Secret
-from proxy.events.event import CostStatus, Event
+from proxy.events.event import Event
 from proxy.policy.plan import Plan
 from proxy.policy.schema import PolicyFile, effective_targets
-from proxy.policy.targets import TargetSpec
+from proxy.prices.book import PriceBook
 from proxy.upstream.secrets import SecretMissingError, SecretPlace, find_secret
 from proxy.upstream.targets import RoutingTable, build_target
 from proxy.upstream.transport import Transport
-from proxy.wire.usage import Usage
 
 _REMEMBERED = 1024
 
@@ -25,15 +24,6 @@ class Recorder(Protocol):
 
     def append(self, event: Event) -> None:
         """Accept one event."""
-
-
-class Pricer(Protocol):
-    """What an answer costs."""
-
-    def price(
-        self, target: TargetSpec, model: str, usage: Usage
-    ) -> tuple[int | None, CostStatus, str | None]:
-        """Nano-dollars (None: unknown), the status of that figure, and where the price came from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +40,7 @@ class Snapshot:
 
     plan: Plan
     routes: RoutingTable
-    pricer: Pricer
+    book: PriceBook
     client_keys: tuple[NamedKey, ...] = ()
     keys_required: bool = False
     """The file names client keys (even if none of them could be found here: then nobody gets in)."""
@@ -85,6 +75,16 @@ class Runtime:
     """Marks our own requests, so that a target that is this gateway is noticed."""
     _without_usage: set[tuple[str, str]] = field(default_factory=set)
 
+    @property
+    def plan(self) -> Plan | None:
+        """The plan that runs."""
+        return self.snapshot.plan if self.snapshot is not None else None
+
+    @property
+    def routes(self) -> RoutingTable:
+        """The targets that run; empty when nothing does."""
+        return self.snapshot.routes if self.snapshot is not None else RoutingTable(())
+
     def asks_usage(self, url: str, model: str) -> bool:
         """Whether an upstream may be asked for the usage of a stream."""
         return (url, model) not in self._without_usage
@@ -96,21 +96,27 @@ class Runtime:
 
 
 def build_snapshot(policy_file: PolicyFile, plan: Plan, env: Mapping[str, str], number: int) -> Snapshot:
-    """What a file that lints clean means on this machine. Reads key files; call it off the hot path."""
-    from proxy.gateway.pricing import book_pricer
+    """What a file that lints clean means on this machine.
 
+    Reads key files and looks up prices (the first time up to 0.3 s): call it off the hot path.
+    """
     targets = [build_target(spec, env) for spec in effective_targets(policy_file, env)]
     routes = RoutingTable(targets)
+    book = PriceBook({target.id: target.spec.pricing for target in targets}, policy_file.prices)
+    models = tuple(_models(routes, plan))
+    book.prepare(
+        (target.provider, name, target.spec) for name, _ in models for target in routes.for_model(name)
+    )
     return Snapshot(
         plan=plan,
         routes=routes,
-        pricer=book_pricer(policy_file, [target.spec for target in targets]),
+        book=book,
         client_keys=tuple(_client_keys(policy_file, env)),
         keys_required=bool(policy_file.gateway.client_keys),
         number=number,
         on_disconnect=policy_file.gateway.on_disconnect,
         allow_hosts=frozenset(host.lower() for host in policy_file.gateway.allow_hosts),
-        models=tuple(_models(routes, plan)),
+        models=models,
     )
 
 

@@ -14,6 +14,13 @@ from proxy.policy.kinds.model_filter import ModelFilter
 from proxy.policy.kinds.registry import ConditionedSpec
 from proxy.policy.kinds.traffic_split import TrafficSplit
 
+SETTINGS_NOT_ENFORCED: tuple[Path, ...] = (
+    ("providers", "fallback_models"),
+    ("events", "retention"),
+    ("events", "bodies"),
+)
+TARGET_KEYS_NOT_ENFORCED: tuple[str, ...] = ("passthrough", "retry_on_timeout")
+
 
 def duplicate_names(context: Context) -> Iterable[Diagnostic]:
     """Policies are told apart by name."""
@@ -52,7 +59,9 @@ def not_enforced(context: Context) -> Iterable[Diagnostic]:
 
 def settings_not_enforced(context: Context) -> Iterable[Diagnostic]:
     """The same for settings outside the chain."""
-    for path in (("providers", "fallback_models"), ("events", "retention"), ("events", "bodies")):
+    paths = [*SETTINGS_NOT_ENFORCED]
+    paths += [(*entry.path, key) for entry in context.file.entries for key in TARGET_KEYS_NOT_ENFORCED]
+    for path in paths:
         node = context.document.find(path)
         if node is not None and getattr(node, "value", "") not in ("false", "~", "null"):
             message = f"{path[-1]} is read and checked, but this version does not enforce it"

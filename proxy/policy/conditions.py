@@ -105,11 +105,6 @@ class Matcher:
         """Whether any pattern matches."""
         return text in self._exact or (self._globs is not None and self._globs(text) is not None)
 
-    @property
-    def names(self) -> frozenset[str]:
-        """The patterns that are plain names."""
-        return self._exact
-
     def __str__(self) -> str:
         return " or ".join(shown(pattern) for pattern in self.patterns[:4]) + (
             " …" if len(self.patterns) > 4 else ""
@@ -138,12 +133,11 @@ class Condition:
 class Conditions:
     """All conditions of a policy."""
 
-    __slots__ = ("_predicates", "items", "names_model")
+    __slots__ = ("_predicates", "items")
 
     def __init__(self, items: Iterable[Condition] = ()) -> None:
         self.items = tuple(items)
         self._predicates = tuple(item.holds for item in self.items)
-        self.names_model = any(item.name == "model" for item in self.items)
 
     def hold(self, facts: RequestFacts, model: str) -> bool:
         """Whether all hold."""

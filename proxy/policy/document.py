@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import yaml
@@ -372,9 +372,3 @@ def scalars(node: Node | None, path: Path = ()) -> Iterator[tuple[Path, ScalarNo
     elif isinstance(node, SequenceNode):
         for index, item in enumerate(node.items):
             yield from scalars(item, (*path, index))
-
-
-def same_tree(a: Node | None, b: Node | None) -> bool:
-    """Whether two trees say the same, whatever their spelling."""
-    left: Sequence[tuple[Path, str]] = [(path, scalar.value) for path, scalar in scalars(a)]
-    return left == [(path, scalar.value) for path, scalar in scalars(b)]

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from proxy.policy.conditions import zone_of
-from proxy.policy.document import shown
 from proxy.policy.facts import Decision, RequestFacts, Step
-from proxy.policy.kinds import KINDS, SPELLINGS
+from proxy.policy.kinds import SPELLINGS
 from proxy.policy.kinds.model_filter import ModelFilter
 from proxy.policy.kinds.registry import Compiled, ConditionedSpec, NotEnforced, Walk
 from proxy.policy.kinds.split_checks import same_shares
@@ -255,8 +254,3 @@ def _asked(policies: Iterable[ConditionedSpec], table: str, *, lower: bool = Fal
         for name in (getattr(policy.conditions, table) or ())
     )
     return frozenset(name.lower() if lower else name for name in asked)
-
-
-def kind_reference() -> list[tuple[str, str]]:
-    """Name and one line of every policy type, for help and docs."""
-    return [(kind.name, shown(kind.doc, 200)) for kind in KINDS.values()]

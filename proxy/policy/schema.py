@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -273,11 +272,6 @@ class _Reader:
                 "wrong-type", f"{path[-1]} must be a list (each item starts with -)", path, key=True
             )
         return []
-
-
-def duplicates(names: list[str]) -> set[str]:
-    """The names that stand in the list more than once."""
-    return {name for name, count in Counter(names).items() if count > 1}
 
 
 def json_schema() -> dict[str, Any]:

@@ -124,7 +124,7 @@ VALUES = st.one_of(
 
 @given(
     st.fixed_dictionaries(
-        {name: VALUES for name in ("model", "status", "latency_ms", "error", "input_tokens", "ttft_ms", "draw")}
+        dict.fromkeys(("model", "status", "latency_ms", "error", "input_tokens", "ttft_ms", "draw"), VALUES)
     ),
     st.dictionaries(st.text(max_size=5), VALUES, max_size=4),
 )

@@ -230,7 +230,9 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "huge text": {"error_message": "x" * 10_000_000},
     "huge metadata": {"request_metadata": {f"k{index}": "v" * 9_000 for index in range(500)}},
     "wrong types": {"latency_ms": "fast", "status": None, "model": 7, "policies_triggered": "no list"},
-    "objects": {"facts": {"x": object(), "deep": [[[[[[1]]]]]], "n": 2**80, "f": float("nan"), "\ud800": "\x00"}},
+    "objects": {
+        "facts": {"x": object(), "deep": [[[[[[1]]]]]], "n": 2**80, "f": float("nan"), "\ud800": "\x00"}
+    },
     "sql": {"model": "'; DROP TABLE events; --", "ab_tag": '"'},
 }
 
@@ -457,3 +459,32 @@ async def test_columns_are_the_fields(tmp_path: Path) -> None:
     assert columns == ["seq", *FIELDS]
     assert "events_model" in plan[0][3]
     assert "TEMP B-TREE" not in str(plan)
+
+
+async def test_a_commit_whose_answer_was_lost_is_neither_doubled_nor_called_a_duplicate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_in(tmp_path)
+    await store.start()
+    heard: list[Event] = []
+    store.subscribe(heard.extend)
+    try:
+        insert = store._writer._insert
+        lost = iter([RuntimeError("the answer was lost")])
+
+        async def failing(*given: Any) -> Any:
+            before = store._writer.last_seq, store._writer.total
+            done = await insert(*given)
+            for failure in lost:
+                store._writer.last_seq, store._writer.total = before
+                raise failure
+            return done
+
+        monkeypatch.setattr(store._writer, "_insert", failing)
+        store.append(make_event())
+        await until(lambda: store.counters().spilled == 0)
+        assert store.counters().stored == 1
+        assert store.counters().dropped == {}
+        assert (store.total(), len(heard), heard[0].seq) == (1, 1, 1)
+    finally:
+        await store.close()

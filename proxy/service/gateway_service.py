@@ -1,0 +1,205 @@
+"""Wires the rooms together and starts and stops them in order."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version as package_version
+
+from proxy.base.secret import Secret
+from proxy.base.times import now_ms, rfc3339
+from proxy.config.manager import ConfigManager
+from proxy.config.state import RunningVersion
+from proxy.config.versions import VersionStore
+from proxy.control.app import control_app
+from proxy.control.auth import Token, load_tokens
+from proxy.control.hub import GatewayInfo, Hub
+from proxy.events.errors import StoreError
+from proxy.events.live_metrics import LiveMetrics
+from proxy.events.sqlite_store import SqliteEventStore
+from proxy.events.store import EventQuery
+from proxy.gateway.app import DataPlane
+from proxy.gateway.runtime import NamedKey, Runtime, build_snapshot
+from proxy.gateway.server import Listener, ListenError
+from proxy.policy.diagnostics import Diagnostic
+from proxy.policy.lint import Surroundings
+from proxy.policy.plan import SplitPlan
+from proxy.service.data_plane_view import RuntimeView
+from proxy.service.options import ServiceOptions, is_loopback, join_address, split_address
+from proxy.service.state_dir import RunRecord, StateDir
+from proxy.upstream.aiohttp_transport import AiohttpTransport
+
+WARM_MS = 15 * 60_000
+_WARM_EVENTS = 50_000
+
+
+class StartError(Exception):
+    """The gateway cannot start; the text is one sentence. `diagnostics`: what is wrong with the policy file."""
+
+    def __init__(self, message: str, diagnostics: tuple[Diagnostic, ...] = ()) -> None:
+        super().__init__(message)
+        self.diagnostics = diagnostics
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where it listens, `host:port`. `new_client_key`: made just now, to be shown once."""
+
+    listen: str
+    api: str
+    new_client_key: Secret | None = None
+
+
+class GatewayService:
+    """One gateway. `start` and `stop` on the event loop it serves on."""
+
+    def __init__(self, options: ServiceOptions) -> None:
+        self._options = options
+        self._state = StateDir(options.state_dir)
+        self._store = SqliteEventStore(options.state_dir / "events.db", options.state_dir / "journal")
+        self._versions = VersionStore(options.state_dir / "versions.db")
+        self._transport = AiohttpTransport()
+        self.metrics = LiveMetrics()
+        self.runtime = Runtime(recorder=self._store, transport=self._transport)
+        self.config = ConfigManager(
+            options.policy_path.absolute(), self._versions, self._surroundings, self._version_applied
+        )
+        self.info = GatewayInfo(
+            version=package_version("ktui"), pid=os.getpid(), started_ms=now_ms(), badges=options.badges
+        )
+        self.hub = Hub(self.info, self.config, self._store, self.metrics, RuntimeView(self.runtime))
+        self._tokens: tuple[Token, ...] = ()
+        self._listeners: list[Listener] = []
+
+    @property
+    def token(self) -> Secret:
+        """The operator's token of the control API."""
+        return self._tokens[0].secret
+
+    async def start(self) -> Addresses:
+        """Serve. Raises StartError; then nothing is left running."""
+        try:
+            return await self._start()
+        except (ValueError, StoreError, ListenError) as error:
+            await self.stop(drain_s=0)
+            raise StartError(str(error)) from None
+        except BaseException:
+            await self.stop(drain_s=0)
+            raise
+
+    async def _start(self) -> Addresses:
+        host, port = split_address(self._options.listen)
+        api_host, api_port = split_address(self._options.api_listen)
+        self._check_api_place(api_host)
+        self._state.claim()
+        env_token = self._options.api_token
+        self._tokens = load_tokens(self._options.state_dir, env_token.reveal() if env_token else None)
+        await self._store.start()
+        await self._warm()
+        self._store.subscribe(self.metrics.observe_all)
+        await self._versions.open()
+        await self._start_config()
+        new_key = self._hand_key(host)
+        self.runtime.own_hosts = frozenset({host.lower()})
+        self.info.listen = await self._listen(DataPlane(self.runtime), host, port)
+        hosts = frozenset() if is_loopback(api_host) else frozenset({api_host.lower()})
+        self.info.api = await self._listen(control_app(self.hub, self._tokens, hosts), api_host, api_port)
+        self._say_ready()
+        self._announce()
+        return Addresses(self.info.listen, self.info.api, new_key)
+
+    async def stop(self, drain_s: float = 10.0) -> None:
+        """Take no more, let what runs finish for `drain_s` seconds, write every event, let go of everything."""
+        self.info.state = "draining"
+        self.runtime.draining = True
+        if self._listeners:
+            await self._listeners[0].stop(drain_s)
+        for listener in self._listeners[1:]:
+            await listener.stop(0)
+        self._listeners.clear()
+        await self.config.stop()
+        await self._transport.close()
+        await self._store.close()
+        await self._versions.close()
+        self.info.state = "stopped"
+        self._state.withdraw(self.info.pid)
+        self._state.release()
+
+    # -- parts
+
+    def _check_api_place(self, host: str) -> None:
+        if not is_loopback(host) and not self._options.insecure_api and self._options.tls_cert is None:
+            raise StartError(
+                "the control API listens off loopback only with --tls-cert and --tls-key, or with --insecure"
+            )
+
+    async def _start_config(self) -> None:
+        await self.config.start()
+        self.config.subscribe(self._say_ready)
+        if self.config.running is None and not self._options.allow_broken_start:
+            file = self.config.file
+            raise StartError(f"{self.config.path} cannot run: {file.reason}", tuple(file.diagnostics))
+
+    async def _warm(self) -> None:
+        query = EventQuery(since_ms=now_ms() - WARM_MS, limit=_WARM_EVENTS)
+        self.metrics.warm([event async for event in self._store.query(query)])
+
+    async def _listen(self, app: object, host: str, port: int) -> str:
+        listener = Listener(app, host, port, tls_cert=self._options.tls_cert, tls_key=self._options.tls_key)
+        bound_host, bound_port = await listener.start()
+        self._listeners.append(listener)
+        return join_address(bound_host, bound_port)
+
+    def _hand_key(self, host: str) -> Secret | None:
+        """Off loopback a key is required: the file's own, or one made for this state directory."""
+        if is_loopback(host):
+            return None
+        snapshot = self.runtime.snapshot
+        if snapshot is not None and snapshot.keys_required:
+            return None
+        key, made = self._state.client_key()
+        self.runtime.handed_keys = (NamedKey("default", key),)
+        return key if made else None
+
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            env=self._options.env, today=datetime.now(UTC).date(), path=self._options.policy_path
+        )
+
+    def _version_applied(self, version: RunningVersion) -> None:
+        """Swap what the data plane runs with; the charts and observed shares learn of it."""
+        before = self.config.running
+        self.runtime.snapshot = build_snapshot(
+            version.policy_file, version.plan, self._options.env, version.number
+        )
+        now = now_ms()
+        old = {split.name: _shares(split) for split in before.plan.splits} if before is not None else {}
+        for split in version.plan.splits:
+            if before is not None and old.get(split.name) != _shares(split):
+                self.metrics.weights_changed(split.name, now)
+        if before is not None:
+            self.metrics.marker(now, f"v{version.number}")
+
+    def _say_ready(self) -> None:
+        if self.info.state in ("draining", "stopped"):
+            return
+        running = self.config.running is not None
+        self.info.state = "serving" if running else "not_ready"
+        self.info.reason = None if running else f"no policy runs: {self.config.file.reason}"
+
+    def _announce(self) -> None:
+        self._state.announce(
+            RunRecord(
+                pid=self.info.pid,
+                listen=self.info.listen,
+                api=self.info.api,
+                policy=str(self.config.path),
+                version=self.info.version,
+                started=rfc3339(self.info.started_ms),
+            )
+        )
+
+
+def _shares(split: SplitPlan) -> tuple[object, ...]:
+    return (split.salt, *((arm.tag, arm.model, arm.share) for arm in split.arms))
