@@ -1,0 +1,1 @@
+"""`kt`: the gateway and its data without a screen."""

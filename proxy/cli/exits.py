@@ -1,0 +1,61 @@
+"""How a command ends: 0 fine, 1 found problems, 2 used wrongly. Errors are one sentence on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from proxy.base.sanitise import sanitise, sanitise_block
+
+FINE, PROBLEMS, USAGE = 0, 1, 2
+
+
+class UsageError(Exception):
+    """The command was used wrongly, or cannot be carried out as given."""
+
+
+class ProblemError(Exception):
+    """The command ran and found a problem."""
+
+
+@contextmanager
+def exits() -> Iterator[None]:
+    """Turns our errors into one sentence and an exit code; a closed pipe ends quietly."""
+    try:
+        yield
+    except UsageError as error:
+        complain(str(error))
+        raise typer.Exit(USAGE) from None
+    except ProblemError as error:
+        complain(str(error))
+        raise typer.Exit(PROBLEMS) from None
+    except BrokenPipeError:
+        # What is still buffered must not raise again at interpreter exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(FINE) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def complain(sentence: str) -> None:
+    """One line on stderr, safe on a terminal."""
+    sys.stderr.write(f"kt: {sanitise(sentence, 2_000)}\n")
+
+
+def say(text: str = "") -> None:
+    """Lines on stdout, safe on a terminal."""
+    sys.stdout.write(sanitise_block(text) + "\n")
+
+
+def emit(text: str) -> None:
+    """Machine output on stdout, as it is: JSON escapes and CSV quoting have been applied."""
+    sys.stdout.write(text)
+
+
+def flush() -> None:
+    """Hand over what is buffered, so that a follower sees it now."""
+    sys.stdout.flush()

@@ -1,0 +1,69 @@
+"""Where state, settings and running gateways are."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from proxy.base.secret import Secret
+from proxy.cli.exits import UsageError
+
+_APP = "ktui"
+
+
+def default_state_dir(env: Mapping[str, str]) -> Path:
+    """XDG_STATE_HOME/ktui, else ~/.local/state/ktui."""
+    base = env.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / _APP
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A control API to talk to."""
+
+    api: str
+    """Base address, `http://host:port`."""
+    token: Secret
+
+
+def find_gateway(api: str | None, state_dir: Path, env: Mapping[str, str]) -> Gateway | None:
+    """The gateway meant: `--api` or KT_API_URL, else the only live one of the state directory; None when none lives.
+
+    Raises UsageError when several live and none is named, or when no token is to be had.
+    """
+    from proxy.service.state_dir import running_gateways
+
+    address = api or env.get("KT_API_URL")
+    if not address:
+        live = running_gateways(state_dir)
+        if not live:
+            return None
+        if len(live) > 1:
+            names = ", ".join(f"http://{record.api}" for record in live)
+            raise UsageError(f"{len(live)} gateways run ({names}); name one with --api")
+        address = f"http://{live[0].api}"
+    if "://" not in address:
+        address = f"http://{address}"
+    return Gateway(address.rstrip("/"), read_token(state_dir, env))
+
+
+def read_token(state_dir: Path, env: Mapping[str, str]) -> Secret:
+    """KT_API_TOKEN, else the operator's token of the state directory. Raises UsageError."""
+    if env.get("KT_API_TOKEN"):
+        return Secret(env["KT_API_TOKEN"])
+    path = state_dir / "tokens.json"
+    try:
+        entries = json.loads(path.read_text())["tokens"]
+        return Secret(next(entry["token"] for entry in entries if entry["role"] == "operator"))
+    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+        raise UsageError(
+            f"no token: set KT_API_TOKEN, or name the gateway's state directory with --state-dir ({path} has none)"
+        ) from None
+
+
+def environment() -> dict[str, str]:
+    """A copy of the environment."""
+    return dict(os.environ)
