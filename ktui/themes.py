@@ -145,8 +145,8 @@ def textual_theme(palette: Palette) -> Theme:
     """The palette as Textual registers it, so that its own widgets (palette, toasts, fields) fit in."""
     names = css_variables(palette)
     extra = {
-        "block-cursor-background": names["kt-accent"] if palette.kind == "ansi" else names["kt-raised"],
-        "block-cursor-foreground": names["kt-base"] if palette.kind == "ansi" else names["kt-strong"],
+        "block-cursor-background": names["kt-raised"],
+        "block-cursor-foreground": names["kt-strong"],
         "block-cursor-text-style": "none",
         "border": names["kt-rule"],
         "border-blurred": names["kt-rule"],
@@ -161,6 +161,19 @@ def textual_theme(palette: Palette) -> Theme:
         "scrollbar-corner-color": names["kt-base"],
         "footer-key-foreground": names["kt-accent"],
     }
+    if palette.kind == "ansi":
+        lit = names["kt-accent"] if names["kt-accent"] != "ansi_default" else "ansi_white"
+        extra |= {
+            "ansi-background": "ansi_default",
+            "ansi-foreground": "ansi_default",
+            "block-cursor-background": lit,
+            "block-cursor-foreground": "ansi_black",
+            "input-cursor-text-style": "reverse",
+            "input-selection-background": lit,
+            "input-selection-foreground": "ansi_black",
+            "screen-selection-background": lit,
+            "screen-selection-foreground": "ansi_black",
+        }
     return Theme(
         name=palette.name,
         primary=names["kt-accent"],

@@ -43,6 +43,7 @@ class LivePane(Pane):
         self._scheduler = scheduler
         self._measure = 0
         self._splits: tuple[object, ...] = ()
+        self._heard = False
         self.table = EventTable(state, id="events")
         self._heading = Heading("Events", "waiting for the gateway", region=self.table)
         scheduler.register("table", TABLE_S, self.table.flush, lambda: self.shown)
@@ -74,7 +75,9 @@ class LivePane(Pane):
 
     def on_events(self, rows: list[EventRow]) -> None:
         """Rows wait for the next frame of the table."""
+        self._heard = True
         self.table.add(rows)
+        self._show_empty()
         self._scheduler.mark("table")
         self._scheduler.mark("charts")
 
@@ -175,17 +178,16 @@ class LivePane(Pane):
 
     def _show_empty(self) -> None:
         listen = self.state.status.gateway.listen if self.state.status is not None else ""
-        if not listen or self.table.ring.rows:
+        if not listen or not self._heard or self.table.ring.rows or self.table.waiting:
             return
-        muted, text = role(self.app, "muted"), role(self.app, "text")
-        model = self._some_model()
-        lines = Text("No request yet. Try:", style=text).append("\n\n")
-        lines.append(
-            f"curl http://{sanitise(listen, 80)}/v1/chat/completions -H 'content-type: application/json' \\\n",
-            muted,
-        )
-        body = f'  -d \'{{"model": "{model}", "messages": [{{"role": "user", "content": "hello"}}]}}\''
-        lines.append(body, muted)
+        lines = Text("No request yet. Try:\n\n", style=role(self.app, "text"))
+        for line in (
+            f"curl http://{sanitise(listen, 80)}/v1/chat/completions \\",
+            "  -H 'content-type: application/json' \\",
+            f'  -d \'{{"model": "{self._some_model()}",',
+            '       "messages": [{"role": "user", "content": "hello"}]}\'',
+        ):
+            lines.append(f"{line}\n", role(self.app, "muted"))
         self.table.show_empty(lines)
 
     def _some_model(self) -> str:

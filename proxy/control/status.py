@@ -188,7 +188,7 @@ def targets_json(targets: Iterable[Target]) -> list[dict[str, Any]]:
         {
             "id": target.id,
             "provider": target.provider,
-            "base_url": str(target.base) if target.base is not None else target.spec.base_url,
+            "base_url": str(target.base) if target.base is not None else None,
             "available": target.unavailable_reason is None,
             "reason": target.unavailable_reason,
             "models": list(target.spec.models),

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from proxy.events.event import Outcome
 from proxy.gateway.admission import ClientGoneError, Receive, facts_of, find_key, read_body
 from proxy.gateway.dispatch import came_from_here, dispatch
 from proxy.gateway.exchange import Exchange
@@ -38,6 +39,7 @@ _DRAIN_S = 30.0
 _LEFTOVER_BYTES = 1024 * 1024
 _LEFTOVER_S = 1.0
 _SAMPLED = frozenset({401, 404, 405, 429})
+_BLOCKING = frozenset({"invalid_api_key", "policy_blocked", "host_not_allowed", "origin_not_allowed"})
 _RETRY_AFTER = b"1"
 
 
@@ -129,29 +131,27 @@ class DataPlane:
         runtime.in_flight += 1
         exchange.snapshot = runtime.snapshot
         conversation = _Conversation(exchange, send)
-        watch = _ClientWatch(receive)
+        watch = _ClientWatch(exchange, receive)
         try:
             parsed = await self._accept(exchange, method, receive)
             watch.start(drains=exchange.snapshot is not None and exchange.snapshot.on_disconnect == "drain")
             decision = self._decide(exchange, parsed)
             sent = await dispatch(runtime, exchange, parsed, decision)
-            relay = Relay(runtime, exchange, sent, conversation.send, watch.finish)
-            await relay.run()
+            await Relay(runtime, exchange, sent, conversation.send, watch.finish).run()
         except RequestError as error:
             watch.finish()
             await self._refuse(exchange, conversation, receive, error)
         except ClientGoneError:
             record(runtime, exchange, 499, "client_cancelled", "client_cancelled")
         except asyncio.CancelledError:
-            await self._cancelled(exchange, conversation, watch)
-        except Exception:
-            # The last resort: one request fails, says so and is recorded; the listener goes on.
+            await self._cancelled(exchange, conversation)
+        except Exception:  # one request fails, says so and is recorded; the listener goes on
             _LOG.exception("request %s failed", exchange.id)
             watch.finish()
-            error = RequestError(
+            fault = RequestError(
                 500, "internal_error", "the gateway failed on this request; its log says why"
             )
-            await self._refuse(exchange, conversation, receive, error)
+            await self._refuse(exchange, conversation, receive, fault)
         finally:
             watch.stop()
             runtime.in_flight -= 1
@@ -172,6 +172,7 @@ class DataPlane:
             if name == b"content-type" and value[:10].lower() == b"multipart/":
                 raise RequestError(415, "unsupported_content_type", "this path takes a JSON body")
         body = await read_body(receive, runtime.max_body, runtime.body_s)
+        exchange.body_read = True
         exchange.parsed = read_request(exchange.endpoint, body)
         return exchange.parsed
 
@@ -184,40 +185,39 @@ class DataPlane:
         decision = exchange.decision = snapshot.plan.decide(exchange.facts)
         if decision.refusal is not None:
             refusal = decision.refusal
-            raise RequestError(
-                403, "policy_blocked", f"refused by policy {refusal.policy}: {refusal.message}"
-            )
+            raise RequestError(403, "policy_blocked", f"refused: {refusal.message}")
         return decision
 
     async def _refuse(
         self, exchange: Exchange, conversation: _Conversation, receive: Receive, error: RequestError
     ) -> None:
         """Record and answer an error of ours."""
-        blocked = error.status == 401 or error.code == "policy_blocked"
         if error.status in _SAMPLED and exchange.decision is None and not self.sampler.admit(error.code):
             exchange.recorded = True
-        outcome = "blocked" if blocked and error.code != "missing_upstream_key" else "error"
-        record(self.runtime, exchange, error.status, outcome, error.code, error.message)  # type: ignore[arg-type]
+        outcome: Outcome = "blocked" if error.code in _BLOCKING else "error"
+        record(self.runtime, exchange, error.status, outcome, error.code, error.message)
         extra = exchange.minted_headers()
         if error.code == "overloaded":
             extra.append((b"retry-after", _RETRY_AFTER))
         if error.status == 405:
             extra.append((b"allow", b"POST"))
-        if exchange.parsed is None:
+        if not exchange.body_read:
             extra += await _leftover(exchange, receive)
         await conversation.fail(error, extra)
 
-    async def _cancelled(self, exchange: Exchange, conversation: _Conversation, watch: _ClientWatch) -> None:
+    async def _cancelled(self, exchange: Exchange, conversation: _Conversation) -> None:
         """The client left, or the gateway stops."""
         task = asyncio.current_task()
         if task is not None:
             task.uncancel()
-        if watch.left:
+        if exchange.client_left:
             record(self.runtime, exchange, 499, "client_cancelled", "client_cancelled")
             return
         message = "the gateway stopped before the answer was complete"
-        outcome = "truncated" if conversation.started else "error"
-        record(self.runtime, exchange, 503, outcome, "gateway_stopped", message)  # type: ignore[arg-type]
+        if conversation.started:
+            record(self.runtime, exchange, 200, "truncated", "gateway_stopped", message)
+        else:
+            record(self.runtime, exchange, 503, "error", "gateway_stopped", message)
         await conversation.fail(RequestError(503, "gateway_stopped", message), exchange.minted_headers())
 
 
@@ -241,7 +241,10 @@ class _Conversation:
         await self._send(message)
 
     async def fail(self, error: RequestError, extra: list[tuple[bytes, bytes]]) -> None:
-        """Say `error`: as the answer, or inside the stream that began. Of a whole answer that began nothing can be said."""
+        """Say `error`.
+
+        As the answer, or inside the stream that began. Of a whole answer that began nothing can be said.
+        """
         if self._ended:
             return
         if not self.started:
@@ -254,13 +257,13 @@ class _Conversation:
 class _ClientWatch:
     """Notices that the client left while its answer is under way, and cancels the work."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, exchange: Exchange, receive: Receive) -> None:
+        self._exchange = exchange
         self._receive = receive
         self._serving = asyncio.current_task()
         self._watching: asyncio.Task[None] | None = None
         self._finishing = False
         self._drain: asyncio.TimerHandle | None = None
-        self.left = False
 
     def start(self, *, drains: bool) -> None:
         """Begin, once the body has been read. `drains`: go on for a while without the client."""
@@ -282,7 +285,7 @@ class _ClientWatch:
             pass
         if self._finishing:
             return
-        self.left = True
+        self._exchange.client_left = True
         if drains:
             self._drain = asyncio.get_running_loop().call_later(_DRAIN_S, self._cut)
         else:
@@ -294,8 +297,10 @@ class _ClientWatch:
 
 
 async def _leftover(exchange: Exchange, receive: Receive) -> list[tuple[bytes, bytes]]:
-    """Read what is left of a body that was refused unread, within bounds: closing on unread bytes would reset the
-    connection under the answer. The headers to add: the connection ends when too much is left."""
+    """Read what is left of a body that was refused unread, within bounds; the headers that are to be added.
+
+    Closing on unread bytes would reset the connection under the answer. When too much is left, it is closed.
+    """
     close = [(b"connection", b"close")]
     if any(name == b"expect" for name, _ in exchange.headers):
         return close

@@ -1,4 +1,7 @@
-"""From a decided request to an answer whose head has come: which target, what is sent there, which failures are absorbed."""
+"""From a decided request to an answer whose head has come.
+
+Which target, what is sent there, which failures are absorbed.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +89,10 @@ def choose_targets(exchange: Exchange, decision: Decision) -> list[Target]:
 async def dispatch(
     runtime: Runtime, exchange: Exchange, parsed: ParsedRequest, decision: Decision
 ) -> Dispatched:
-    """Send until an answer comes, MAX_ATTEMPTS times in all. Raises RequestError (404, 503, 400, 502, 504)."""
+    """Send until an answer comes, MAX_ATTEMPTS times in all.
+
+    Raises RequestError (404, 503, 400, 502, 504).
+    """
     targets = choose_targets(exchange, decision)
     failure: UpstreamError | None = None
     for place, target in enumerate(targets):
@@ -121,7 +127,10 @@ def _spent(exchange: Exchange) -> bool:
 async def _try_target(
     runtime: Runtime, exchange: Exchange, parsed: ParsedRequest, decision: Decision, target: Target
 ) -> Dispatched:
-    """One target: again on a connection that was dead already, and without asking for usage where that is refused."""
+    """One target.
+
+    Again on a connection that was dead already, and without asking for usage where that is refused.
+    """
     exchange.target = target
     call, hides_usage = build_call(runtime, exchange, parsed, decision, target)
     while True:
@@ -146,8 +155,12 @@ async def _try_target(
 
 async def _beginning(answer: Answer) -> bytes:
     read = bytearray()
-    while len(read) < _REFUSAL_BODY and (chunk := await answer.chunk()):
-        read += chunk
+    try:
+        while len(read) < _REFUSAL_BODY and (chunk := await answer.chunk()):
+            read += chunk
+    except BaseException:
+        answer.close()
+        raise
     return bytes(read)
 
 
@@ -187,7 +200,10 @@ def build_call(
 
 
 def _headers(runtime: Runtime, exchange: Exchange, target: Target) -> list[tuple[str, str]]:
-    """What goes upstream: named headers of the client, then ours. What the client lists in Connection stays behind."""
+    """What goes upstream.
+
+    Named headers of the client, then ours. What the client lists in Connection stays behind.
+    """
     dropped = _listed_in_connection(exchange.headers)
     headers = [
         (name.decode("ascii"), value.decode("ascii"))
@@ -209,7 +225,10 @@ def _headers(runtime: Runtime, exchange: Exchange, target: Target) -> list[tuple
 
 
 def _credentials(exchange: Exchange, target: Target) -> Sequence[tuple[str, str]]:
-    """Our key, or, where the target passes the caller's own, that one. The key that opened this gateway never."""
+    """Our key, or, where the target passes the caller's own, that one.
+
+    The key that opened this gateway never.
+    """
     if target.auth != "passthrough":
         header = target.auth_header()
         return [header] if header is not None else []

@@ -45,6 +45,10 @@ class Exchange:
     upstream_model: str | None = None
     went_upstream: bool = False
     """An upstream took the request and may have worked on it."""
+    body_read: bool = False
+    """The whole request body came."""
+    client_left: bool = False
+    """The client left before its answer was complete."""
     recorded: bool = False
 
     def __post_init__(self) -> None:

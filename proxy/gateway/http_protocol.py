@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 protocol with the guard in front of the application, and the deadlines uvicorn has not."""
+"""uvicorn's HTTP/1.1 protocol, with the guard in front of the application and deadlines for slow clients."""
 
 from __future__ import annotations
 
@@ -118,7 +118,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._disarm(stall=True)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what could not be parsed. In the middle of another answer there is nothing to say: cut off."""
+        """Answer what could not be parsed.
+
+        In the middle of another answer there is nothing to say: cut off.
+        """
         refusal, self._refusal = self._refusal or _UNPARSED, None
         self._refuse_now(refusal)
 

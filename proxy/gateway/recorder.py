@@ -25,6 +25,9 @@ def record(
     """Append the event of `exchange`; a second call does nothing. Call it before the last bytes are sent."""
     if not exchange.recorded:
         exchange.recorded = True
+        if exchange.client_left:
+            # The answer may have been read to its end all the same, for its usage.
+            status, outcome, error, message = 499, "client_cancelled", "client_cancelled", None
         runtime.recorder.append(event_of(exchange, status, outcome, error, message))
 
 

@@ -64,7 +64,10 @@ class Relay:
         send: Send,
         finishing: Callable[[], None],
     ) -> None:
-        """`finishing` is called before the last message is handed over: from there on a client that leaves, left well."""
+        """`finishing` is called before the last message is handed over.
+
+        From there on a client that leaves, left well.
+        """
         self._runtime = runtime
         self._exchange = exchange
         self._answer = sent.answer
@@ -75,7 +78,10 @@ class Relay:
         """The head of the answer went out."""
 
     async def run(self) -> None:
-        """Relay to the end. Raises RequestError as long as nothing was sent; from then on errors go in-band."""
+        """Relay to the end.
+
+        Raises RequestError as long as nothing was sent; from then on errors go in-band.
+        """
         self._exchange.went_upstream = self._answer.status < 400
         try:
             if self._answer.status < 300 and is_event_stream(self._answer):

@@ -99,7 +99,10 @@ class Listener:
         return str(address[0]), int(address[1])
 
     async def stop(self, drain_s: float = 10.0) -> None:
-        """Take no more; let what runs finish for `drain_s` seconds; then cancel it. Calling it again does nothing."""
+        """Take no more.
+
+        Let what runs finish for `drain_s` seconds; then cancel it. Calling it again does nothing.
+        """
         server, self._server = self._server, None
         if server is None:
             return

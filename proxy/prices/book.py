@@ -10,7 +10,7 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 
 from proxy.policy.targets import Pricing, TargetSpec
-from proxy.prices.bundled import bundled_quote
+from proxy.prices.bundled import bundled_quote, load
 from proxy.prices.rates import Cost, Quote, Rate, cost
 from proxy.wire.usage import Usage
 
@@ -40,7 +40,11 @@ class PriceBook:
         self._cache: OrderedDict[tuple[str, str, str], tuple[float, Quote | None]] = OrderedDict()
 
     def prepare(self, wanted: Iterable[tuple[str, str, TargetSpec | None]]) -> None:
-        """Look up (provider, model, target) now, so that no request has to. Loads the bundled data; takes up to 0.3 s."""
+        """Look up (provider, model, target) now, so that no request has to.
+
+        Loads the bundled data too, for models that a file names by a glob only. Takes up to 0.3 s the first time.
+        """
+        load()
         for provider, model, target in wanted:
             self.quote(provider, model, target)
 

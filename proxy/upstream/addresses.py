@@ -8,7 +8,10 @@ _METADATA = frozenset({ip_address("100.100.100.200"), ip_address("fd00:ec2::254"
 
 
 def is_forbidden(address: str) -> bool:
-    """Whether `address` (an IP address, as resolved) must not be dialled. A name that is no address is not."""
+    """Whether `address` (an IP address, as resolved) must not be dialled.
+
+    A name that is no address is not.
+    """
     try:
         found: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
     except ValueError:

@@ -169,7 +169,10 @@ class _AiohttpAnswer:
 
 
 def _failure(error: Exception, sent: _Sent, call: Call) -> UpstreamError:
-    """What `error` means for the data plane. Its own text may quote addresses only, never headers or bodies."""
+    """What `error` means for the data plane.
+
+    Its own text may quote addresses only, never headers or bodies.
+    """
     host = sanitise(call.url.host or "", 200)
     if isinstance(error, aiohttp.ServerTimeoutError) and not isinstance(error, aiohttp.SocketTimeoutError):
         return UpstreamError("connect", f"no connection to {host} within {call.connect_s:g} s")

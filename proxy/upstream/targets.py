@@ -145,7 +145,10 @@ def _azure_base(spec: TargetSpec, root: URL, segments: list[str]) -> URL:
 
 
 def _address(text: str) -> tuple[URL, list[str]]:
-    """Scheme, host and port, and the segments of the path. Raises ValueError for what is no plain http(s) address."""
+    """Scheme, host and port, and the segments of the path.
+
+    Raises ValueError for what is no plain http(s) address.
+    """
     shown = sanitise(text, 200)
     try:
         parts = urlsplit(text)
@@ -178,7 +181,10 @@ class RoutingTable:
         self._found: dict[str, list[Target]] = {}
 
     def for_model(self, model: str, target_id: str | None = None) -> list[Target]:
-        """The targets that serve `model`, in file order, unavailable ones too; only `target_id` when it is given."""
+        """The targets that serve `model`, in file order, unavailable ones too.
+
+        Only `target_id` when it is given.
+        """
         if target_id is not None:
             named = self._by_id.get(target_id)
             return [named] if named is not None else []

@@ -9,9 +9,9 @@ from typing import Literal, Protocol
 from yarl import URL
 
 FailureKind = Literal["refused", "connect", "stale", "reset", "timeout", "protocol"]
-"""`refused`: an address that is never dialled. `connect`: no connection (DNS, TCP, TLS). `stale`: a kept-alive
-connection that was dead already. `reset`: the connection broke. `timeout`: nothing came in time. `protocol`: what
-came is not HTTP."""
+"""`refused`: an address that is never dialled. `connect`: no connection (DNS, TCP, TLS). `stale`: a
+kept-alive connection that was dead already. `reset`: the connection broke. `timeout`: nothing came in time.
+`protocol`: what came is not HTTP."""
 
 
 class UpstreamError(Exception):
@@ -57,14 +57,20 @@ class Answer(Protocol):
         """
 
     def close(self) -> None:
-        """Done with it. An answer that was read to its end gives its connection back; any other is cut off at once."""
+        """Done with it.
+
+        An answer that was read to its end gives its connection back; any other is cut off at once.
+        """
 
 
 class Transport(Protocol):
     """Carries requests."""
 
     async def send(self, call: Call) -> Answer:
-        """Send and wait for the head of the answer. Raises UpstreamError. A cancelled call leaves nothing open."""
+        """Send and wait for the head of the answer.
+
+        Raises UpstreamError. A cancelled call leaves nothing open.
+        """
 
     async def close(self) -> None:
         """Close every connection."""

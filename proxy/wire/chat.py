@@ -1,7 +1,7 @@
 """What a request in the OpenAI dialect says: chat, completions, embeddings, moderations.
 
-Only what a policy may ask for is read, and leniently: a field of a wrong type counts as absent, for judging it is the
-vendor's business. Only what would be ambiguous or cannot be routed is refused.
+Only what a policy may ask for is read, and leniently: a field of a wrong type counts as absent, for judging
+it is the vendor's business. Only what would be ambiguous or cannot be routed is refused.
 """
 
 from __future__ import annotations
@@ -114,7 +114,10 @@ def _model(scan: Scan) -> str:
 
 
 def _decode(raw: bytes) -> Any:
-    """The value of `raw`; RequestError when it is JSON that no reader agrees on (bad UTF-8, numbers out of range)."""
+    """The value of `raw`.
+
+    RequestError when it is JSON that no reader agrees on (bad UTF-8, numbers out of range).
+    """
     try:
         return msgspec.json.decode(raw)
     except UnicodeDecodeError:

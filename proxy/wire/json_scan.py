@@ -1,8 +1,8 @@
 """Where the values of a JSON object stand, so that one can be replaced without touching any other byte.
 
-The whole text is validated (and refused when anything in it is not JSON), but only keys are decoded. Offsets come
-from walking the text along the values the validating decoder found, never from a search: a string that merely looks
-like a key cannot mislead it.
+The whole text is validated (and refused when anything in it is not JSON), but only keys are decoded. Offsets
+come from walking the text along the values the validating decoder found, never from a search: a string that
+merely looks like a key cannot mislead it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ class Scan:
 
 
 def scan_object(text: bytes) -> Scan:
-    """Read `text` as one JSON object. Raises ScanError: not JSON, NaN, bytes behind the value, not an object."""
+    """Read `text` as one JSON object.
+
+    Raises ScanError: not JSON, NaN, bytes behind the value, not an object.
+    """
     try:
         raws = _DECODER.decode(text)
     except msgspec.ValidationError:
@@ -99,9 +102,9 @@ def _after(text: bytes, position: int) -> int:
 def _value_end(text: bytes, start: int, raw: msgspec.Raw) -> int:
     """End of the value at `start`.
 
-    `raw` is what the decoder found under this key. If the text at `start` begins with it, it is this value: strings,
-    arrays and objects end themselves, and a number or word must not go on behind it. Otherwise the key stands twice
-    and `raw` is another of its values: then the value is stepped over token by token.
+    `raw` is what the decoder found under this key. If the text at `start` begins with it, it is this value:
+    strings, arrays and objects end themselves, and a number or word must not go on behind it. Otherwise the
+    key stands twice and `raw` is another of its values: then the value is stepped over token by token.
     """
     end = start + len(raw)
     if text.startswith(raw, start) and (text[start] in b'"[{' or not _SCALAR.match(text, end)):
@@ -147,7 +150,8 @@ def set_model(scan: Scan, model: str) -> tuple[Span, bytes]:
 
 
 def ask_usage(scan: Scan) -> tuple[Span, bytes] | None:
-    """The edit that asks for the usage of a stream; None when it is asked for, or `stream_options` is no object.
+    """The edit that asks for the usage of a stream; None when it is asked for, or `stream_options` is no
+    object.
 
     Raises ScanError when `include_usage` stands twice.
     """

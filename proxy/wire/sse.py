@@ -1,8 +1,9 @@
 """An incremental reader of server-sent events that keeps every byte.
 
-The frames it gives, put together, are exactly what was fed; which frames there are does not depend on how the bytes
-were cut into chunks. Lines end in LF, CRLF or CR. A CR that ends a blank line is acted on at once when the line before
-ended in a lone CR too (so that a stream with CR endings is not held up); a LF behind it then belongs to the next frame.
+The frames it gives, put together, are exactly what was fed; which frames there are does not depend on how the
+bytes were cut into chunks. Lines end in LF, CRLF or CR. A CR that ends a blank line is acted on at once when
+the line before ended in a lone CR too (so that a stream with CR endings is not held up); a LF behind it then
+belongs to the next frame.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ class SseReader:
         self._searched = 0  # no line break stands between it and here
         self._first = True
         self.gave_up = False
-        """A frame was longer than FRAME_LIMIT: from there on everything comes unread, in frames without data."""
+        """A frame was longer than FRAME_LIMIT.
+
+        From there on everything comes unread, in frames without data.
+        """
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """The frames that `chunk` completes."""
@@ -101,8 +105,8 @@ def parse_frame(raw: bytes, text: bytes) -> Frame:
 def _frame_end(buffer: bytearray, start: int, line: int, searched: int) -> tuple[int | None, int, int]:
     """End of the frame that begins at `start` (None: not complete), then where to go on.
 
-    `line` is the beginning of a line at or behind `start`; the lines before it are known not to end the frame, and
-    no line break stands between `line` and `searched`.
+    `line` is the beginning of a line at or behind `start`; the lines before it are known not to end the
+    frame, and no line break stands between `line` and `searched`.
     """
     while True:
         at = _line_break(buffer, searched)

@@ -59,7 +59,10 @@ class StreamTap:
         return self.done or self.finish_reason is not None
 
     def see(self, frame: Frame) -> bool:
-        """Read one frame. True when it carries usage and nothing else, so that it exists only for who asked for it."""
+        """Read one frame.
+
+        True when it carries usage and nothing else, so that it exists only for who asked for it.
+        """
         data = frame.data
         if data is None:
             return False

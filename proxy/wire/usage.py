@@ -59,7 +59,10 @@ def _part(value: object, whole: int | None) -> int | None:
 
 
 def openai_usage(report: Mapping[str, Any]) -> Usage | None:
-    """Usage from an OpenAI `usage` object (chat, completions, embeddings, responses); None when it says nothing."""
+    """Usage from an OpenAI `usage` object (chat, completions, embeddings, responses).
+
+    None when it says nothing.
+    """
     inputs = _count(report.get("prompt_tokens", report.get("input_tokens")))
     outputs = _count(report.get("completion_tokens", report.get("output_tokens")))
     if inputs is None and outputs is None:

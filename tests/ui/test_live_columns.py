@@ -70,7 +70,14 @@ def test_columns_go_in_the_order_in_ttft_decision() -> None:
 
 
 def test_a_narrow_failed_row_gives_its_room_to_the_error() -> None:
-    line = row_line(row(1, status=529, outcome="error", error="overloaded"), columns_for(80), 0, STYLE, cursor=False, focus=False)
+    line = row_line(
+        row(1, status=529, outcome="error", error="overloaded"),
+        columns_for(80),
+        0,
+        STYLE,
+        cursor=False,
+        focus=False,
+    )
     assert line.plain.endswith("overloaded")
     assert "$" not in line.plain
 
@@ -172,7 +179,9 @@ def test_what_must_be_seen_is_seen_at_every_width(width: int) -> None:
     source = state()
     body = FakeGateway().status
     body["config"]["file"] = {"state": "differs", "reason": "2 errors", "diagnostics": []}
-    body["config"]["not_enforced"] = [{"policy": f"limit-{i}", "type": "cost_limit", "line": i} for i in range(3)]
+    body["config"]["not_enforced"] = [
+        {"policy": f"limit-{i}", "type": "cost_limit", "line": i} for i in range(3)
+    ]
     body["events"]["dropped"] = {"disk_full": 3}
     body["badges"] = ["demo ×7200"]
     source.status = msgspec.convert(body, Status, strict=False)
