@@ -176,6 +176,8 @@ class EventCounts:
     total: int | None = None
     last_seq: int = 0
     last_timestamp: str | None = None
+    trouble: str | None = None
+    """What keeps events from the database, as one sentence; None when all is well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,9 @@ class Status:
     events: EventCounts = field(default_factory=EventCounts)
     targets: tuple[TargetState, ...] = ()
     badges: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    file: FileState | None = None
+    """The file, also when no version of it runs."""
 
 
 @dataclass(frozen=True, slots=True)

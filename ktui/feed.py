@@ -37,21 +37,19 @@ class Feed:
         self._link = link
         self._listener = listener
         self._patience = patience
+        self._failures = 0
 
     async def run(self) -> None:
         """Until cancelled."""
-        failures = 0
         while True:
             try:
                 await self._once()
-                failures = 0
             except LinkError as error:
-                if self._link.connected or isinstance(error, Refused):
-                    failed_before = failures
+                if self._link.connected:
                     if not await self._answers():
                         self._listener.feed_lost(str(error))
-                        failures = failed_before + 1
-            await asyncio.sleep(self._patience[min(failures, len(self._patience) - 1)])
+                    self._failures += 1
+            await asyncio.sleep(self._patience[min(self._failures, len(self._patience) - 1)])
 
     async def _answers(self) -> bool:
         try:
@@ -63,6 +61,7 @@ class Feed:
     async def _once(self) -> None:
         self._listener.feed_status(await self._link.status())
         await self._catch_up()
+        self._failures = 0
         async for message in self._link.stream():
             if message.kind == "status":
                 self._listener.feed_status(message.decode(Status))

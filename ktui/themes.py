@@ -118,7 +118,9 @@ def _styles(values: Mapping[str, str], kind: str) -> dict[str, str]:
             "hit": "reverse",
             "button": f"{values['accent']} reverse",
         }
-        return {name: style.replace("default ", "").strip() or "default" for name, style in styles.items()}
+        # A style without `dim` takes it away, so that a coloured word in a muted line is not dimmed.
+        plain = {"base", "bar", "raised", "dialog", "hit"}
+        return {n: s if n in plain or "dim" in s.split() else f"not dim {s}" for n, s in styles.items()}
     for ground in ("base", "bar", "raised", "dialog"):
         styles[ground] = f"on {values[ground]}"
     styles["strong"] = f"bold {values['strong']}"

@@ -30,7 +30,7 @@ class EventDrawer(ModalScreen[None]):
     EventDrawer.-below { align: center bottom; }
     EventDrawer > VerticalScroll {
         width: 100%; max-width: 98; height: auto; max-height: 90%; margin: 3 1 2 1; padding: 0 1;
-        background: $kt-dialog; color: $kt-text; border: round $kt-rule;
+        background: $kt-dialog; color: $kt-text; border: solid $kt-rule;
         border-title-color: $kt-strong; border-subtitle-color: $kt-muted; scrollbar-size: 0 0;
     }
     EventDrawer Static { width: 1fr; height: auto; }

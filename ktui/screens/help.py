@@ -38,7 +38,7 @@ class HelpScreen(ModalScreen[None]):
     HelpScreen:ansi { background: transparent; }
     HelpScreen > VerticalScroll {
         width: 96; max-width: 100%; height: auto; max-height: 100%; padding: 0 1;
-        background: $kt-dialog; color: $kt-text; border: round $kt-rule;
+        background: $kt-dialog; color: $kt-text; border: solid $kt-rule;
         border-title-color: $kt-strong; border-title-style: bold; border-subtitle-color: $kt-muted;
         scrollbar-size: 1 1;
     }

@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.css.query import NoMatches
+from textual.widgets import Static
 
 from ktui.answers import EventRow, Series, Status
 from ktui.commands import bindings
@@ -46,6 +47,7 @@ class LivePane(Pane):
         self._heard = False
         self.table = EventTable(state, id="events")
         self._heading = Heading("Events", "waiting for the gateway", region=self.table)
+        self._trouble = Static(id="trouble", markup=False)
         scheduler.register("table", TABLE_S, self.table.flush, lambda: self.shown)
         scheduler.register(
             "charts", CHARTS_S, self._ask_charts, lambda: self.shown and state.frozen_at is None
@@ -59,6 +61,7 @@ class LivePane(Pane):
         yield SparkRows(self.state, id="sparks")
         with Vertical(id="events-region"):
             yield self._heading
+            yield self._trouble
             yield self.table
 
     # -- what arrives
@@ -72,6 +75,7 @@ class LivePane(Pane):
         self._scheduler.mark("charts")
         self._show_empty()
         self._show_meta()
+        self._show_trouble(status.events.trouble)
 
     def on_events(self, rows: list[EventRow]) -> None:
         """Rows wait for the next frame of the table."""
@@ -175,6 +179,11 @@ class LivePane(Pane):
             stored = status.events.total if status.events.total is not None else status.events.stored
             meta.append(f" · {stored:,} stored")
         self._heading.update(meta=meta)
+
+    def _show_trouble(self, trouble: str | None) -> None:
+        self._trouble.display = bool(trouble)
+        if trouble:
+            self._trouble.update(Text(f" ! {sanitise(trouble, 300)}", style=role(self.app, "warn")))
 
     def _show_empty(self) -> None:
         listen = self.state.status.gateway.listen if self.state.status is not None else ""

@@ -128,12 +128,12 @@ class ChartRegion(Vertical, can_focus=True):
 
     def _title(self) -> None:
         full, short = _TITLES[self.metric]
-        names = (full, "Cost / 1,000") if self.metric == COST else (full, short)
+        names = (full, "Cost / 1,000", "Cost / 1k") if self.metric == COST else (full, short)
         for name in names:
-            title = Text(name, style=role(self.app, "strong"), no_wrap=True, end="")
+            title = Text(no_wrap=True, end="").append(name, role(self.app, "strong"))
             for entry in self._entries:
                 words = f" {arm_glyph(entry.arm)} {value_words(self.metric, entry.value)}"
-                title.append(words, _not_bold(role(self.app, _arm(entry.arm))))
+                title.append(words, role(self.app, _arm(entry.arm)))
             if title.cell_len + 12 <= self.size.width:
                 break
         self._heading.update(title)
@@ -145,10 +145,6 @@ class ChartRegion(Vertical, can_focus=True):
 
 def _arm(index: int) -> str:
     return arm_role(index) if index < len(ARM_ROLES) else "text"
-
-
-def _not_bold(style: str) -> str:
-    return style if style in {"bold", "dim", "default"} else f"not bold {style}"
 
 
 class SparkRows(Widget):
@@ -180,7 +176,7 @@ class SparkRows(Widget):
         return Text("\n", no_wrap=True, end="").join(lines)
 
     def _row(self, metric: str, entries: list[Measured]) -> Text:
-        line = Text(f" {_TITLES[metric][1]:<6}", style=role(self.app, "muted"), no_wrap=True, end="")
+        line = Text(no_wrap=True, end="").append(f" {_TITLES[metric][1]:<6}", role(self.app, "muted"))
         if not entries:
             return line.append("no request in the last 15 minutes", role(self.app, "unknown"))
         tags = [sanitise(tag, 12) for tag in short_tags([entry.line.group for entry in entries])]

@@ -11,6 +11,7 @@ from textual.app import ComposeResult, RenderResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.events import Click, Key
+from textual.geometry import Size
 from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
@@ -22,7 +23,7 @@ DEAF_S = 0.5
 
 
 class _Buttons(Widget, can_focus=True):
-    DEFAULT_CSS = "_Buttons { height: 1; width: 1fr; margin-top: 1; }"
+    DEFAULT_CSS = "_Buttons { height: 1; width: auto; margin-top: 1; }"
 
     def __init__(self, confirm: str, has_details: bool, require: str) -> None:
         super().__init__()
@@ -32,7 +33,15 @@ class _Buttons(Widget, can_focus=True):
         self.typed = ""
 
     def render(self) -> RenderResult:
-        line = Text("▐", style=role(self.app, "accent"), no_wrap=True)
+        return self._line()
+
+    def get_content_width(self, container: Size, viewport: Size) -> int:
+        """As wide as the buttons."""
+        return self._line().cell_len
+
+    def _line(self) -> Text:
+        line = Text("▐", no_wrap=True)
+        line.stylize(role(self.app, "accent"))
         line.append("Cancel", role(self.app, "button")).append("▌", role(self.app, "accent"))
         line.append(" enter, esc", role(self.app, "muted")).append("     ")
         if self.require:
@@ -57,11 +66,11 @@ class ConfirmDialog(ModalScreen[bool]):
     ConfirmDialog:ansi { background: transparent; }
     ConfirmDialog > Vertical {
         width: auto; max-width: 100%; height: auto; max-height: 100%; min-width: 44;
-        background: $kt-dialog; color: $kt-text; border: round $kt-rule; padding: 0 1;
+        background: $kt-dialog; color: $kt-text; border: solid $kt-rule; padding: 0 1;
         border-title-color: $kt-strong; border-title-style: bold;
     }
     ConfirmDialog .line { width: auto; height: auto; }
-    ConfirmDialog #details { height: auto; max-height: 14; width: 1fr; margin-top: 1; display: none; }
+    ConfirmDialog #details { height: auto; max-height: 14; width: 60; margin-top: 1; display: none; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -114,6 +123,8 @@ class ConfirmDialog(ModalScreen[bool]):
             self.dismiss(True)
         elif event.key == "d" and self._details:
             details = self.query_one("#details")
+            widest = max(line.cell_len for line in self._details) + 2
+            details.styles.width = min(widest, self.app.size.width - 6)
             details.display = not details.display
         elif event.key in {"down", "j", "up", "k"} and self._details:
             step = 1 if event.key in {"down", "j"} else -1

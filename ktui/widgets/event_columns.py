@@ -166,14 +166,19 @@ def _words(name: str, row: EventRow, arm: int | None, tenths: bool) -> tuple[str
     if name == "ttft":
         return _number(duration_ms(row.ttft_ms))
     if name == "in":
-        return _number(count(row.input_tokens))
+        return _number(_tokens(row, row.input_tokens))
     if name == "out":
-        return _number(count(row.output_tokens))
+        return _number(_tokens(row, row.output_tokens))
     return cost_words(row)
 
 
 def _number(words: str) -> tuple[str, str]:
     return words, "muted" if words == "-" else "text"
+
+
+def _tokens(row: EventRow, number: int | None) -> str:
+    """A count; `-` where the zero only says that nothing was ever counted."""
+    return "-" if row.usage_status == "none" and not number else count(number)
 
 
 def variant_words(row: EventRow, arm: int | None) -> tuple[str, str]:

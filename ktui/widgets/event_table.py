@@ -23,7 +23,7 @@ from ktui.answers import EventRow
 from ktui.commands import bindings
 from ktui.state import AppState
 from ktui.themes import palette_of
-from ktui.widgets.event_columns import Columns, columns_for, row_line, title_line
+from ktui.widgets.event_columns import LEAD, Columns, columns_for, row_line, title_line
 from ktui.widgets.event_ring import EventRing
 
 _CACHE = 512
@@ -200,6 +200,14 @@ class EventTable(ScrollView, can_focus=True):
         base = palette.rich("base")
         if not cursor:
             return self._strip(line, width, base)
+        if palette.kind == "ansi":
+            # Without grounds the row is reversed as one: reversed colours would be grounds of many hues.
+            line = Text.assemble(
+                (line.plain[:LEAD], palette.style("focus")), line.plain[LEAD:].ljust(width - 1 - LEAD)
+            )
+            mark = self._strip(line[:LEAD], LEAD, base)
+            rest = Segment(line.plain[LEAD : width - 1], self._solid(palette.rich("raised")))
+            return Strip([*mark, rest, Segment(" ", self._solid(base))], width)
         raised = self._strip(line, width - 1, palette.rich("raised"))
         return Strip(
             [Segment(" ", self._solid(base)), *raised.crop(1), Segment(" ", self._solid(base))], width

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from ktui.answers import RunningConfig, Split, Status
+from ktui.answers import FileState, RunningConfig, Split, Status
 from ktui.geometry import NAMES_FROM
 from ktui.glyphs import arm_glyph
 from ktui.number_words import clock, duration_ms, moment, per_second, percent, share, sum_cost
@@ -69,9 +69,11 @@ class HeaderLines:
         left = [Field("gateway", self._gateway(status), 0)]
         config = status.config if status is not None else None
         if config is not None:
-            left += [Field("version", self._version(config), 4), Field("file", self._file(config), 1)]
+            left += [Field("version", self._version(config), 4), Field("file", self._file(config.file), 1)]
             left.append(Field("draft", (draft,), 2))
             left.append(Field("enforced", self._enforced(config), 2))
+        elif status is not None and status.file is not None and status.file.state != "same":
+            left += [Field("file", self._file(status.file), 4), Field("draft", (draft,), 2)]
         right = []
         split = self._state.main_split
         if split is not None:
@@ -100,20 +102,19 @@ class HeaderLines:
             "not_ready": (f"✗ not ready{reason}", "bad"),
             "stopped": (f"✗ stopped{reason}", "bad"),
         }.get(gateway.state, (f"? {sanitise(gateway.state, 20)}", "unknown"))
-        style = f"bold {role(self._app, name)}"
-        full = Text(word, style=style, no_wrap=True, end="").append(f"  {listen}", role(self._app, "text"))
-        short = Text(word, style=style, no_wrap=True, end="").append(f" {port}", role(self._app, "text"))
-        return full, short, Text(word, style=style, no_wrap=True, end="")
+        bare = Text(no_wrap=True, end="").append(word, f"bold {role(self._app, name)}")
+        text = role(self._app, "text")
+        return bare.copy().append(f"  {listen}", text), bare.copy().append(f" {port}", text), bare
 
     def _version(self, config: RunningConfig) -> tuple[Text, ...]:
         number = (f"v{config.number}", "text")
         return self._t(number, (f" {config.short or config.hash[:7]}", "muted")), self._t(number)
 
-    def _file(self, config: RunningConfig) -> tuple[Text, ...]:
-        state = config.file.state
+    def _file(self, file: FileState) -> tuple[Text, ...]:
+        state = file.state
         if state == "same":
             return self._t(("= file", "ok")), Text()
-        reason = sanitise(config.file.reason or ("" if state == "differs" else state), 80)
+        reason = sanitise(file.reason or ("" if state == "differs" else state), 80)
         return (self._t(("≠ file", "warn"), (f": {reason}" if reason else "", "text")),)
 
     def _enforced(self, config: RunningConfig) -> tuple[Text, ...]:

@@ -90,7 +90,8 @@ class Heading(Widget):
     def render(self) -> RenderResult:
         """The one line."""
         title, meta = self.title.copy(), self.meta.copy()
-        title.style = title.style or role(self.app, "strong")
+        if not title.spans:
+            title.style = title.style or role(self.app, "strong")
         meta.style = meta.style or role(self.app, "muted")
         return heading_text(self.app, title, meta, self.size.width, focused=self.focused, ghost=self.ghost)
 

@@ -26,7 +26,8 @@ class NoteLine(Widget):
 
     def render(self) -> RenderResult:
         """The line, cut with `…`."""
-        line = Text(" ", no_wrap=True, end="", overflow="ellipsis", style=role(self.app, "muted"))
-        line.append_text(self._text)
+        said = self._text.copy()
+        said.style = said.style or role(self.app, "muted")
+        line = Text(" ", no_wrap=True, end="", overflow="ellipsis").append_text(said)
         line.truncate(max(self.size.width - 1, 0), overflow="ellipsis")
         return line

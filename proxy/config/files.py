@@ -6,13 +6,10 @@ import os
 import stat
 import tempfile
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 
 MAX_BYTES = 4 << 20
 """Beyond this nothing is read; lint refuses far smaller texts."""
-_HASHED_BYTES = 256 << 10
-"""Up to this size the poll looks at the content too: some writers put the old time of change back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +17,8 @@ class Fingerprint:
     """What a stat tells of a file; two equal ones mean it was not touched in between."""
 
     inode: int
-    mode: int
     size: int
     mtime_ns: int
-    content: bytes
-    """Digest of a small file; empty when it is large or cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +36,12 @@ def fingerprint(path: Path) -> Fingerprint | None:
         info = path.stat()
     except OSError:
         return None
-    return Fingerprint(info.st_ino, info.st_mode, info.st_size, info.st_mtime_ns, _content(path, info))
-
-
-def _content(path: Path, info: os.stat_result) -> bytes:
-    if info.st_size > _HASHED_BYTES or not stat.S_ISREG(info.st_mode):
-        return b""
-    try:
-        with path.open("rb") as file:
-            return blake2b(file.read(_HASHED_BYTES), digest_size=16).digest()
-    except OSError:
-        return b""
+    return Fingerprint(info.st_ino, info.st_size, info.st_mtime_ns)
 
 
 def read(path: Path) -> Reading:
     """The text of `path`: UTF-8, line endings and BOM kept."""
     try:
-        # A pipe or a device would hold the caller up until somebody writes to it.
-        if path.exists() and not path.is_file():
-            return Reading(None, "it is not a regular file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:

@@ -13,9 +13,6 @@ from proxy.policy.schema import PolicyFile
 Through = Literal["editor", "slider", "file", "api", "restore", "start"]
 FileCondition = Literal["same", "differs", "missing", "unreadable"]
 
-UNREADABLE = "unreadable"
-"""Stands for the hash of a file whose bytes are no text: no author can have seen it."""
-
 
 def text_hash(text: str) -> str:
     """SHA-256 of the UTF-8 bytes of `text`, hex: the identity of a version."""
@@ -42,7 +39,7 @@ class RunningVersion:
 class FileState:
     """What the file says, beside what runs. `reason` is half a sentence, None when they are the same."""
 
-    state: FileCondition
+    condition: FileCondition
     reason: str | None
     hash: str | None
     text: str | None

@@ -70,11 +70,7 @@ class FileWatcher:
             if fingerprint(self._path) == self._seen:
                 continue
             self._seen = await self._settled()
-            try:
-                await self._changed()
-            except Exception:
-                # Whatever went wrong with this text, the next one must still be seen.
-                logger.exception("a change of the policy file could not be handled")
+            await self._changed()
 
     async def _settled(self) -> Fingerprint | None:
         before = fingerprint(self._path)

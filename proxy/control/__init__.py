@@ -1,1 +1,1 @@
-"""The control API: what runs, what the file says, what happened; and the one way to change it."""
+"""The control API: what a screen or a script reads and changes. Loopback, bearer token."""

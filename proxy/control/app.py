@@ -1,91 +1,106 @@
-"""The ASGI application of the control API."""
+"""The control API as one ASGI application."""
 
 from __future__ import annotations
-
-import logging
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
-from proxy.control import routes_config, routes_events, routes_state
-from proxy.control.context import Control
-from proxy.control.door import Door
-from proxy.control.errors import ApiError
-from proxy.events.errors import StoreError
-
-ROUTES: list[Route] = [*routes_state.ROUTES, *routes_config.ROUTES, *routes_events.ROUTES]
-"""Every route; the reference in docs/api.md lists exactly these."""
-
-logger = logging.getLogger(__name__)
-
-
-def control_app(control: Control) -> Any:
-    """The application of one gateway. Nothing gets past its door without a token but the health routes."""
-    app = Starlette(
-        routes=ROUTES,
-        exception_handlers={
-            ApiError: _api_error,
-            StoreError: _store_error,
-            HTTPException: _http_error,
-            Exception: _unexpected,
-        },
-    )
-    app.router.redirect_slashes = False
-    app.state.control = control
-    return Door(_Quiet(app), control.tokens, control.allowed_hosts)
+from proxy.base.times import parse_span
+from proxy.control.auth import Guard, Token
+from proxy.control.config_routes import ConfigRoutes
+from proxy.control.event_routes import EventRoutes
+from proxy.control.hub import Hub
+from proxy.control.problems import ApiError, json_response
+from proxy.control.screen_stream import ScreenStream
+from proxy.control.status import status, targets
+from proxy.events.metrics import METRICS
 
 
-class _Quiet:
-    """Starlette raises unexpected errors again after they are answered; they are logged already."""
+def routes(hub: Hub) -> list[Route]:
+    """Every route there is."""
 
-    def __init__(self, app: Any) -> None:
-        self._app = app
+    async def healthz(request: Request) -> Response:
+        return json_response({"status": "ok"})
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        started = False
+    async def readyz(request: Request) -> Response:
+        ready = hub.info.state == "serving"
+        return json_response({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
 
-        async def sending(message: Any) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
+    async def get_status(request: Request) -> Response:
+        return json_response(status(hub))
 
-        try:
-            await self._app(scope, receive, sending)
-        except Exception:
-            logger.exception("%s %s failed", scope["method"], scope["path"].encode("unicode_escape").decode())
-            if started:
-                # The head is out: the answer must break off, not look complete.
-                raise
+    async def get_targets(request: Request) -> Response:
+        return json_response({"targets": targets(hub)})
+
+    async def get_models(request: Request) -> Response:
+        return json_response({"models": list(hub.data_plane.models())})
+
+    async def summary(request: Request) -> Response:
+        window = _span(request, "window", "60s")
+        return json_response(hub.metrics.summary(window, hub.clock_ms()).to_json())
+
+    async def series(request: Request) -> Response:
+        metric = request.query_params.get("metric", "")
+        if metric not in METRICS:
+            raise ApiError(400, "bad_parameter", f"metric must be one of {', '.join(METRICS)}", "metric")
+        group_by = request.query_params.get("group_by", "all")
+        if group_by not in ("all", "variant"):
+            raise ApiError(400, "bad_parameter", "group_by must be all or variant", "group_by")
+        found = hub.metrics.series(
+            metric,
+            "variant" if group_by == "variant" else "all",
+            _span(request, "window", "15m"),
+            _span(request, "step", "10s"),
+            hub.clock_ms(),
+        )
+        return json_response(found.to_json())
+
+    return [
+        Route("/healthz", healthz, methods=["GET"]),
+        Route("/readyz", readyz, methods=["GET"]),
+        Route("/v1/status", get_status, methods=["GET"]),
+        Route("/v1/targets", get_targets, methods=["GET"]),
+        Route("/v1/models", get_models, methods=["GET"]),
+        Route("/v1/metrics/summary", summary, methods=["GET"]),
+        Route("/v1/metrics/series", series, methods=["GET"]),
+        Route("/v1/stream", ScreenStream(hub).__call__, methods=["GET"]),
+        *ConfigRoutes(hub).routes(),
+        *EventRoutes(hub).routes(),
+    ]
 
 
-def _reply(error: ApiError, headers: dict[str, str] | None = None) -> Response:
-    return Response(error.body(), error.status, headers, media_type="application/json")
+def _span(request: Request, name: str, default: str) -> int:
+    text = request.query_params.get(name, default)
+    span = parse_span(text)
+    if span is None or not 1_000 <= span <= 3_600_000:
+        raise ApiError(400, "bad_parameter", f"{name} must be a span from 1s to 1h, such as {default}", name)
+    return span // 1_000
 
 
-async def _api_error(_: Request, error: Exception) -> Response:
-    return _reply(error) if isinstance(error, ApiError) else await _unexpected(_, error)
-
-
-async def _store_error(_: Request, error: Exception) -> Response:
-    return _reply(ApiError(503, "store", str(error)))
+async def _api_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return error.response()
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    if status == 404:
-        return _reply(ApiError(404, "not_found", "there is no such route; docs/api.md lists them"))
-    if status == 405:
-        allowed = headers.get("Allow", "")
-        return _reply(ApiError(405, "method_not_allowed", f"this route takes {allowed}"), headers)
-    return _reply(ApiError(status, "bad_request", "the request cannot be understood"), headers)
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "refused")
+    message = f"{request.method} {request.url.path} is not a route of the control API"
+    return ApiError(error.status_code, code, message).response()
 
 
-async def _unexpected(_: Request, error: Exception) -> Response:
-    return _reply(
-        ApiError(500, "internal", f"the gateway failed on this ({type(error).__name__}); its log says more")
+async def _fault(request: Request, error: Exception) -> Response:
+    return ApiError(500, "internal", "the gateway met a fault of its own; its log says more").response()
+
+
+def control_app(hub: Hub, tokens: tuple[Token, ...], hosts: frozenset[str] = frozenset()) -> ASGIApp:
+    """The application, guarded. `hosts`: host names it may be addressed by, besides loopback's."""
+    app = Starlette(
+        routes=routes(hub),
+        exception_handlers={ApiError: _api_error, HTTPException: _http_error, Exception: _fault},
     )
+    return Guard(app, tokens, hosts)

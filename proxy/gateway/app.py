@@ -145,7 +145,7 @@ class DataPlane:
             record(runtime, exchange, 499, "client_cancelled", "client_cancelled")
         except asyncio.CancelledError:
             await self._cancelled(exchange, conversation)
-        except Exception:  # one request fails, says so and is recorded; the listener goes on
+        except Exception:  # noqa: BLE001 - one request fails, is recorded and says so; the listener goes on
             _LOG.exception("request %s failed", exchange.id)
             watch.finish()
             fault = RequestError(

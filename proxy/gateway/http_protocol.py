@@ -92,6 +92,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """The head is complete: refuse it, or hand it to the application."""
         self._in_head = False
         self._head_bytes = 0
+        # Here, not after feeding: head and body of a request often come in one piece.
+        self._disarm(head=True)
         method = self.parser.get_method().decode("ascii", "replace")
         refusal = check_head(method, self.parser.get_http_version(), self.url, self.headers, self.limits)
         if refusal is None:

@@ -38,6 +38,7 @@ _TEXT_FIELD: dict[str, str] = {"chat": "messages", "completions": "prompt"}
 _LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _IMAGE_PARTS = frozenset({"image_url", "input_image", "image"})
 _MODEL_LIMIT = 256
+_INT64 = 2**63 - 1
 
 
 class _Part(msgspec.Struct):
@@ -157,8 +158,17 @@ def _max_tokens(scan: Scan) -> int | None:
         if name in scan.values:
             value = _value(scan, name)
             if value is not None:
-                return value if isinstance(value, int) and not isinstance(value, bool) else None
+                return _whole(value)
     return None
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number however it is written (5000.0 is one), cut to 64 bits: no spelling slips under a limit."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float) and not value.is_integer():
+        return None
+    return max(-_INT64, min(int(value), _INT64))
 
 
 def _metadata(scan: Scan) -> dict[str, str]:

@@ -307,7 +307,7 @@ class FakeGateway:
 
     def _version(self, number: int) -> dict[str, Any]:
         return {
-            "number": number, "hash": f"{number:064d}", "applied_at": "2026-06-11T12:22:00Z", "who": "ops",
+            "number": number, "hash": self.hash if number == self.number else f"{number:064d}", "applied_at": "2026-06-11T12:22:00Z", "who": "ops",
             "through": "editor", "why": "",
         }  # fmt: skip
 

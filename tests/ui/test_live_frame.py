@@ -255,6 +255,21 @@ async def test_a_wrong_token_is_said() -> None:
         await until(pilot, lambda: "✗ not ready: the token is wrong" in screen_text(app))
 
 
+async def test_trouble_with_the_database_is_said_above_the_table() -> None:
+    fake = FakeGateway()
+    app = make(fake)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(table(app).ring) == 19)
+        fake.status["events"]["trouble"] = "database is locked: events are in the journal, 0 lost"
+        fake.push_status()
+        await until(
+            pilot, lambda: " ! database is locked: events are in the journal, 0 lost" in screen_text(app)
+        )
+        fake.status["events"]["trouble"] = None
+        fake.push_status()
+        await until(pilot, lambda: "database is locked" not in screen_text(app))
+
+
 async def test_no_request_yet_shows_how_to_send_one() -> None:
     fake = FakeGateway()
     fake.events.clear()
@@ -352,6 +367,11 @@ async def test_ascii_terminals_get_no_glyph() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "gpt-4-turbo" in screen_text(app) and "2.31 s" in screen_text(app))
         assert screen_text(app).isascii()
+        for key in ("question_mark", "enter", "U", "colon"):
+            await pilot.press(key)
+            await pilot.pause(0.2)
+            assert screen_text(app).isascii(), key
+            await pilot.press("escape")
 
 
 class Recording(HeadlessDriver):
