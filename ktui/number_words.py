@@ -14,7 +14,7 @@ def duration_ms(value: float | None, none: str = NONE) -> str:
     if value is None:
         return none
     if value < 999.5:
-        return f"{value:.0f} ms"
+        return "<1 ms" if 0 < value < 0.5 else f"{value:.0f} ms"
     seconds = value / 1_000
     if seconds < 9.995:
         return f"{seconds:.2f} s"

@@ -9,6 +9,7 @@ from ktui.link import GatewayLink
 from ktui.refresh import Scheduler
 from ktui.screens.live import LivePane
 from ktui.screens.pane import Pane
+from ktui.screens.rollout import RolloutPane
 from ktui.state import AppState
 
 
@@ -25,5 +26,8 @@ class ScreenEntry:
 SCREENS: tuple[ScreenEntry, ...] = (
     ScreenEntry(
         "1", "live", "Live", lambda link, state, scheduler: LivePane(link, state, scheduler, id="live")
+    ),
+    ScreenEntry(
+        "3", "rollout", "Rollout", lambda link, state, scheduler: RolloutPane(link, state, id="rollout")
     ),
 )

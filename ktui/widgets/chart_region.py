@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import ClassVar
 
@@ -49,6 +49,21 @@ class Measured:
         if self.line.window_value is not None:
             return self.line.window_value
         return next((value for value in reversed(self.line.values) if value is not None), None)
+
+
+def trimmed(series: Series) -> tuple[Series, str]:
+    """The newest 2, 5 or 15 minutes, whichever holds all data, and its name: a young gateway fills its chart."""
+    firsts = [next((i for i, v in enumerate(line.values) if v is not None), None) for line in series.series]
+    known = [index for index in firsts if index is not None]
+    if not known or len(series.times) < 2:
+        return series, "15 min"
+    end = series.times[-1]
+    for minutes in (2, 5):
+        start = next((i for i, at in enumerate(series.times) if at > end - minutes * 60), 0)
+        if min(known) >= start:
+            lines = tuple(replace(line, values=line.values[start:]) for line in series.series)
+            return replace(series, times=series.times[start:], series=lines), f"{minutes} min"
+    return series, "15 min"
 
 
 def measured(series: Series, state: AppState) -> list[Measured]:
@@ -119,6 +134,8 @@ class ChartRegion(Vertical, can_focus=True):
     def show(self, series: Series, metric: str) -> None:
         """Shows this series."""
         self.metric = metric
+        series, window = trimmed(series)
+        self._heading.update(meta=window)
         self._entries = measured(series, self._state)
         lines = tuple(entry.line for entry in self._entries)
         kept = Series(series.metric, series.unit, series.step_s, series.times, lines, series.markers)
@@ -160,7 +177,10 @@ class SparkRows(Widget):
 
     def show(self, latency: Series, metric: str, cost: Series) -> None:
         """Shows these series."""
-        self._rows = {metric: measured(latency, self._state), COST: measured(cost, self._state)}
+        self._rows = {
+            metric: measured(trimmed(latency)[0], self._state),
+            COST: measured(trimmed(cost)[0], self._state),
+        }
         if self.is_mounted and self._text().markup != self._shown:
             self.refresh()
 

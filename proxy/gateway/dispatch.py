@@ -136,10 +136,11 @@ async def _try_target(
     while True:
         exchange.attempts += 1
         exchange.mark_sent()
+        before, exchange.went_upstream = exchange.went_upstream, True
         try:
             answer = await runtime.transport.send(call)
         except UpstreamError as error:
-            exchange.went_upstream = exchange.went_upstream or error.kind in ("timeout", "reset")
+            exchange.went_upstream = before or error.kind not in ("refused", "connect", "stale")
             if error.kind == "stale" and not _spent(exchange):
                 continue
             raise

@@ -23,6 +23,7 @@ from gateway_support import (
     two_vendors,
     usage_frame,
 )
+
 from proxy.gateway.app import DataPlane
 from proxy.gateway.guard import Limits
 from proxy.gateway.runtime import Runtime

@@ -8,6 +8,7 @@ from ktui.answers import Line, Marker, Series
 from ktui.glyphs import to_ascii, wants_ascii
 from ktui.widgets.canvas import braille, dots
 from ktui.widgets.chart import GUTTER, Plot, paint
+from ktui.widgets.chart_region import trimmed
 from ktui.widgets.sparkline import spark
 
 
@@ -95,6 +96,21 @@ def test_a_flat_line_and_a_single_point_are_drawn() -> None:
         cells = paint(plot(list(values), [None]), 40, 9)
         assert cells is not None
         assert "■" in "".join(text(cells))
+
+
+def test_a_young_gateway_fills_its_chart() -> None:
+    def shown(known_points: int) -> tuple[int, str]:
+        values: tuple[float | None, ...] = (*[None] * (90 - known_points), *[1.0] * known_points)
+        times = tuple(float(10 * i) for i in range(90))
+        series, name = trimmed(Series("cost_per_1k", "$", 10, times, (Line("a", None, values),)))
+        assert len(series.times) == len(series.series[0].values)
+        return len(series.times), name
+
+    assert shown(3) == (12, "2 min")
+    assert shown(12) == (12, "2 min")
+    assert shown(13) == (30, "5 min")
+    assert shown(31) == (90, "15 min")
+    assert shown(0) == (90, "15 min")
 
 
 def test_sparklines() -> None:

@@ -109,7 +109,7 @@ def test_why_names_the_policy_or_the_failure() -> None:
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        (duration_ms(640), "640 ms"), (duration_ms(999.6), "1.00 s"), (duration_ms(1_840), "1.84 s"),
+        (duration_ms(640), "640 ms"), (duration_ms(0.3), "<1 ms"), (duration_ms(0), "0 ms"), (duration_ms(999.6), "1.00 s"), (duration_ms(1_840), "1.84 s"),
         (duration_ms(9_994), "9.99 s"), (duration_ms(12_360), "12.4 s"), (duration_ms(72_000), "1 m 12 s"), (duration_ms(None), "-"),
         (percent(0.0061), "0.61 %"), (percent(0), "0 %"), (percent(0.123), "12.3 %"), (percent(1), "100 %"),
         (percent(None), "no data"), (request_cost("0.00412"), "$0.00412"), (request_cost("12.5"), "$12.50"),

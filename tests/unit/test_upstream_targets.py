@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from proxy.policy.targets import TargetSpec
 from proxy.upstream.addresses import is_forbidden
 from proxy.upstream.targets import RoutingTable, Target, build_target

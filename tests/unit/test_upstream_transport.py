@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from yarl import URL
+
 from proxy.upstream.aiohttp_transport import AiohttpTransport
 from proxy.upstream.transport import Call, UpstreamError
-from yarl import URL
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"

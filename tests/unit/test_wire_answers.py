@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from proxy.wire.errors import error_frame, read_error
 from proxy.wire.sse import SseReader
 from proxy.wire.stream_tap import StreamTap, read_answer

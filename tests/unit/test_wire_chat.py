@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from proxy.policy.facts import Endpoint
 from proxy.wire.chat import read_request
 from proxy.wire.errors import RequestError
@@ -69,7 +70,7 @@ def test_max_tokens_is_the_first_that_is_there(limits: dict[str, Any], expected:
 
 def test_characters_are_counted_not_bytes() -> None:
     assert read({"model": "m", "messages": TEXT}).prompt_chars == 3
-    assert read('{"model":"m","messages":[{"content":"h\\u00e9\\ud83d\\ude00"}]}'.encode()).prompt_chars == 3
+    assert read(b'{"model":"m","messages":[{"content":"h\\u00e9\\ud83d\\ude00"}]}').prompt_chars == 3
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from proxy.wire.json_scan import ScanError, Span, ask_usage, scan_object, set_model, splice
 
 KEYS = st.sampled_from(["model", "stream", "stream_options", "a", '"model":', "\\", "é", ""]) | st.text(

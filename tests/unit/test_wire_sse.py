@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from proxy.wire import sse
 from proxy.wire.sse import Frame, SseReader
 
@@ -39,7 +42,7 @@ def test_frames_do_not_depend_on_how_the_bytes_are_cut(
     text = (b"\xef\xbb\xbf" if bom else b"") + b"".join(line + end for line, end in lines)
     whole, rest = read([text])
     places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
-    pieces = [text[a:b] for a, b in zip(places, places[1:], strict=False)]
+    pieces = [text[a:b] for a, b in itertools.pairwise(places)]
     assert read(pieces) == (whole, rest)
     assert read([text[i : i + 1] for i in range(len(text))]) == (whole, rest)
     assert b"".join(frame.raw for frame in whole) + (rest.raw if rest else b"") == text
