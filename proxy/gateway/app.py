@@ -192,7 +192,7 @@ class DataPlane:
         self, exchange: Exchange, conversation: _Conversation, receive: Receive, error: RequestError
     ) -> None:
         """Record and answer an error of ours."""
-        if error.status in _SAMPLED and exchange.decision is None and not self.sampler.admit(error.code):
+        if error.status in _SAMPLED and not self.sampler.admit(error.code):
             exchange.recorded = True
         outcome: Outcome = "blocked" if error.code in _BLOCKING else "error"
         record(self.runtime, exchange, error.status, outcome, error.code, error.message)
@@ -201,7 +201,9 @@ class DataPlane:
             extra.append((b"retry-after", _RETRY_AFTER))
         if error.status == 405:
             extra.append((b"allow", b"POST"))
-        if not exchange.body_read:
+        if error.code == "body_timeout":
+            extra.append((b"connection", b"close"))
+        elif not exchange.body_read:
             extra += await _leftover(exchange, receive)
         await conversation.fail(error, extra)
 

@@ -144,6 +144,9 @@ async def _try_target(
             if error.kind == "stale" and not _spent(exchange):
                 continue
             raise
+        if not 200 <= answer.status <= 599:
+            answer.close()
+            raise UpstreamError("protocol", f"{target.id} answered with the status {answer.status}")
         if not hides_usage or answer.status not in (400, 422) or _spent(exchange):
             return Dispatched(answer, hides_usage)
         body = await _beginning(answer)

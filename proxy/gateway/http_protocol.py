@@ -18,13 +18,15 @@ from proxy.wire.errors import error_body
 
 _LOG = logging.getLogger("proxy.gateway.http")
 _LOG.addHandler(logging.NullHandler())
+# Below this, uvicorn writes a line for every connection and every scanner that knocks.
+_LOG.setLevel(logging.ERROR)
 
 _UNPARSED = HeadRefusal(400, "bad_request", "the request is not valid HTTP/1.1")
 _LATE = HeadRefusal(408, "head_timeout", "the head of the request did not come in time")
 
 
 class _RefusedHeadError(Exception):
-    """Ends parsing; the reason stands on the protocol."""
+    """Ends parsing, and so the connection; the reason stands on the protocol."""
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -41,7 +43,6 @@ class GuardedProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.logger = _LOG
-        self._application = self.app
         self._in_head = True
         self._head_bytes = 0
         self._head_timer: TimerHandle | None = None
@@ -101,11 +102,9 @@ class GuardedProtocol(HttpToolsProtocol):
                 httptools.parse_url(self.url)
             except httptools.HttpParserError:
                 refusal = HeadRefusal(400, "bad_target", "the address of the request is not valid")
-        if refusal is None:
-            self.app = self._application
-        else:
-            self.app = _Refuse(refusal)
-            self.url = b"/"
+        if refusal is not None:
+            self._refusal = refusal
+            raise _RefusedHeadError
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -120,10 +119,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._disarm(stall=True)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what could not be parsed.
-
-        In the middle of another answer there is nothing to say: cut off.
-        """
+        """Answer what could not be parsed or was refused."""
         refusal, self._refusal = self._refusal or _UNPARSED, None
         self._refuse_now(refusal)
 
@@ -139,10 +135,16 @@ class GuardedProtocol(HttpToolsProtocol):
         self._disarm(stall=True)
 
     def _refuse_now(self, refusal: HeadRefusal) -> None:
+        """Say why and close: nothing behind a refused head is read as a request."""
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
-            self.transport.abort()
-            return
+            if self.pipeline or (cycle.more_body and cycle.response_started):
+                self.transport.abort()
+                return
+            if not cycle.more_body:
+                # The request before this one is still being answered: the connection ends with its answer.
+                cycle.keep_alive = False
+                return
         body = error_body(refusal.status, refusal.code, refusal.message)
         lines = [
             STATUS_LINE[refusal.status],
@@ -175,23 +177,3 @@ class GuardedProtocol(HttpToolsProtocol):
         if stall and self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
-
-
-class _Refuse:
-    """An application that answers one refusal and has the connection closed."""
-
-    def __init__(self, refusal: HeadRefusal) -> None:
-        self._refusal = refusal
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        refusal = self._refusal
-        body = error_body(refusal.status, refusal.code, refusal.message)
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"x-kt-request-id", uuid7().encode()),
-            (b"x-should-retry", b"false"),
-            (b"connection", b"close"),
-        ]
-        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})

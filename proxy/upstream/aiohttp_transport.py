@@ -111,7 +111,12 @@ class AiohttpTransport:
             return None
         context = self._contexts.get(ca_file)
         if context is None:
-            context = self._contexts[ca_file] = ssl.create_default_context(cafile=ca_file)
+            try:
+                context = self._contexts[ca_file] = ssl.create_default_context(cafile=ca_file)
+            except (OSError, ssl.SSLError):
+                raise UpstreamError(
+                    "connect", f"the ca_file {sanitise(ca_file, 200)} cannot be read as certificates"
+                ) from None
         return context
 
     async def close(self) -> None:

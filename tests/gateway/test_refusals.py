@@ -101,6 +101,7 @@ async def test_a_dead_upstream_is_a_502(start_gateway: Any, unused_tcp_port: int
             "upstream_unreachable",
         ),
         (b"not http\r\n\r\n", 502, "upstream_unreachable"),
+        (b"HTTP/1.1 777 Odd\r\ncontent-length: 0\r\n\r\n", 502, "upstream_unreachable"),
         (
             b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabc",
             502,
@@ -109,7 +110,7 @@ async def test_a_dead_upstream_is_a_502(start_gateway: Any, unused_tcp_port: int
         (b"", 502, "upstream_unreachable"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{", 502, "upstream_broke_off"),
     ],
-    ids=["redirect", "not http", "two lengths", "hang up", "half an answer"],
+    ids=["redirect", "not http", "odd status", "two lengths", "hang up", "half an answer"],
 )
 async def test_a_broken_upstream_is_a_502(
     gateway: Gateway, upstream: RawUpstream, data: bytes, status: int, code: str

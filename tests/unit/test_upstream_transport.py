@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from yarl import URL
@@ -255,3 +258,36 @@ async def test_nothing_is_taken_from_the_environment(
     assert answer.status == 200
     answer.close()
     await transport.close()
+
+
+async def test_tls_is_checked_against_the_certificates_it_is_told(
+    transport: AiohttpTransport, tmp_path: Path
+) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        "/CN=localhost",
+        "-days",
+        "2",
+    ]
+    names = ["-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*command, *names, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, key)
+    server = await asyncio.start_server(Upstream().handle, "localhost", 0, ssl=context)
+    url = URL(f"https://localhost:{server.sockets[0].getsockname()[1]}/v1")
+    with pytest.raises(UpstreamError, match="TLS") as caught:
+        await transport.send(call(url))
+    assert caught.value.kind == "connect"
+    with pytest.raises(UpstreamError, match="ca_file"):
+        await transport.send(call(url, ca_file=str(tmp_path / "none.pem")))  # type: ignore[arg-type]
+    answer = await transport.send(call(url, ca_file=str(cert)))  # type: ignore[arg-type]
+    assert answer.status == 200
+    answer.close()
+    server.close()
