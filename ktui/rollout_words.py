@@ -20,7 +20,7 @@ NEXT_S = 300
 
 def sentence(app: object, split: Split | None, rows: Sequence[Rung], ghosts: Ghosts) -> Text:
     """What the reader sees first: state, evidence, what to do."""
-    line = Text(" ", overflow="ellipsis")
+    line = Text(overflow="ellipsis")
     if split is None:
         line.append("This policy splits no traffic.", f"bold {role(app, 'muted')}")
         return line.append(" Add a traffic_split policy on screen 2, Policy.", role(app, "muted"))
@@ -90,7 +90,8 @@ def preview(
     """What a draft of the live rung would do, from the present rate and observed units."""
     muted = role(app, "muted")
     ahead = Text("  next 5 min   ", style=muted)
-    for index, tag in enumerate(split.tags):
+    shown = list(enumerate(split.tags))
+    for index, tag in shown[-1:] if _is_narrow(app) else shown:
         now, then = (rate * NEXT_S * shares[tag] / 1000 for shares in (rung.shares, would))
         ahead.append(f"{arm_glyph(index)} about {then:,.0f} requests", role(app, arm_role(index)))
         ahead.append(f" (now {now:,.0f})   ", muted)

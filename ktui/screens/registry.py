@@ -9,6 +9,7 @@ from ktui.link import GatewayLink
 from ktui.refresh import Scheduler
 from ktui.screens.live import LivePane
 from ktui.screens.pane import Pane
+from ktui.screens.policy import PolicyPane
 from ktui.screens.rollout import RolloutPane
 from ktui.state import AppState
 
@@ -27,6 +28,7 @@ SCREENS: tuple[ScreenEntry, ...] = (
     ScreenEntry(
         "1", "live", "Live", lambda link, state, scheduler: LivePane(link, state, scheduler, id="live")
     ),
+    ScreenEntry("2", "policy", "Policy", lambda link, state, scheduler: PolicyPane(link, state, id="policy")),
     ScreenEntry(
         "3", "rollout", "Rollout", lambda link, state, scheduler: RolloutPane(link, state, id="rollout")
     ),

@@ -50,7 +50,7 @@ def _columns(width: int) -> _Columns:
         bar = 39
         return _Columns(5, 17, 24, 33, bar, max(width - bar - 25, 10), width - 24)
     bar = 34
-    return _Columns(4, 13, 17, 28, bar, max(width - bar - 9, 10), width - 8)
+    return _Columns(4, 13, 18, 28, bar, max(width - bar - 9, 10), width - 8)
 
 
 class PhaseTable(Widget, can_focus=True):
@@ -190,11 +190,13 @@ class PhaseTable(Widget, can_focus=True):
         colour = role(self.app, arm_role(line.arm))
         muted = role(self.app, "muted")
         row = _Row(role(self.app, "text"))
-        row.put(at.name + 1, f"{arm_glyph(line.arm)} {sanitise(arm.tag, at.state - at.name - 4)}", colour)
+        row.put(
+            at.name + 1, f"{arm_glyph(line.arm)} {sanitise(arm.tag, max(at.bar - at.name - 21, 8))}", colour
+        )
         if arm.tag in self.ghosts.held:
-            row.put(at.state, "= held", role(self.app, "paused"))
+            row.put(at.bar - 17, "= held", role(self.app, "paused"))
         elif would != runs:
-            row.put(at.state - 1, f"{percent(runs)} →", muted)
+            row.put(at.bar - 16, f"{percent(runs):>5} →", muted)
         typing = self._typed is not None and self.current is not None and self.current[1] == arm.tag
         typing = typing and self._lines()[self._cursor] == line
         shown = f"{self._typed}▌" if typing else percent(would)
