@@ -137,8 +137,8 @@ class SimulatedVendor:
         if model not in self.profile.embeddings:
             raise _unknown_model(model)
         given = body.get("input")
-        texts = given if isinstance(given, list) else [given]
-        if not texts or not all(isinstance(text, str) for text in texts):
+        texts = [text for text in (given if isinstance(given, list) else [given]) if isinstance(text, str)]
+        if not texts or (isinstance(given, list) and len(texts) != len(given)):
             raise _RefusedError(400, "invalid_request_error", "'input' must be a text or a list of texts.")
         size = body.get("dimensions")
         dimensions = size if isinstance(size, int) and size > 0 else self.profile.embeddings[model]

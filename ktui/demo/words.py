@@ -9,13 +9,14 @@ from typing import Any
 MESSAGE_OVERHEAD = 4
 """Tokens that each message of a prompt costs beside its text."""
 
-_WORDS = (
+_TEXT = (
     "the order index search query result page user account region shard cache latency budget "
     "summary ticket refund parcel invoice customer answer question source field value record "
     "first second recent stable open closed related likely short long and or with for from into "
     "when then before after because should returns contains explains compares matches keeps "
     "moves reads writes shows needs fits remains"
-).split()
+)
+_WORDS = _TEXT.split()
 
 _TASKS = (
     "Summarise the ticket below for the next shift.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 from rich.text import Text
@@ -184,12 +185,12 @@ class PolicyPane(Pane):
         number = self.state.config.number + 1 if self.state.config is not None else 1
         said = " waits for a clean lint" if errors else f" apply as v{number}"
         lines.append(keys.append(said, role(self.app, "muted")))
-        self._change.update(Text("\n").join(lines))
+        self._change.update(Text("\n", no_wrap=True, overflow="ellipsis").join(lines))
 
     def _value_line(self, value: ValueChange) -> Text:
-        path = sanitise(value.path, 120)
-        short = ".".join(path.split(".")[-2:]) if len(path) > 40 else path
-        line = Text(f" {short}  ", style=role(self.app, "muted"))
+        line = Text(
+            f" {_short(sanitise(value.path, 200))}  ", style=role(self.app, "muted"), overflow="ellipsis"
+        )
         before, after = (_word(item) for item in (value.before, value.after))
         line.append(before, role(self.app, "text")).append(" → ", role(self.app, "muted"))
         return line.append(after, role(self.app, "strong"))
@@ -299,7 +300,7 @@ class PolicyPane(Pane):
 
     def action_policy_repair(self) -> None:
         """The fix of the problem under the cursor."""
-        here = self.list.current if self.list.has_focus else self.editor.problem_at_cursor()
+        here = self.list.current if self.list.has_focus else self.editor.problem_at_cursor(with_fix=True)
         if here is None or here.fix is None:
             self.say("no quick fix here")
             return
@@ -407,6 +408,12 @@ class PolicyPane(Pane):
             return await self.link.config()
         except LinkError:
             return None
+
+
+def _short(path: str) -> str:
+    """The part of a path that tells values apart: `variant-b weight`, `ab-test-models phase`."""
+    steps = re.findall(r"\[(?:\w+=)?([^\]]+)\]|([^.\[\]]+)", path)
+    return " ".join(named or plain for named, plain in steps[-2:])
 
 
 def _word(value: object) -> str:

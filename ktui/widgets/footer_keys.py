@@ -7,8 +7,9 @@ from textual.app import RenderResult
 from textual.events import Click
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.widgets import Input, TextArea
 
-from ktui.commands import COMMANDS, Command
+from ktui.commands import COMMANDS, Command, key_label
 from ktui.themes import role
 
 
@@ -29,7 +30,7 @@ class FooterKeys(Widget):
     def _changed(self, screen: Screen[object]) -> None:
         if not self.is_attached or screen is not self.screen:
             return
-        if self._shown != tuple(command.id for command in self._commands()):
+        if self._shown != self._labels(self._commands()):
             self.refresh()
 
     def _commands(self) -> list[Command]:
@@ -38,13 +39,31 @@ class FooterKeys(Widget):
             for entry in self.screen.active_bindings.values()
             if entry.enabled
         }
-        return sorted((c for c in COMMANDS if c.hint and c.id in active), key=lambda c: c.rank)
+        found = (c for c in COMMANDS if c.hint and c.id in active and self._key_of(c))
+        return sorted(found, key=lambda c: c.rank)
+
+    def _key_of(self, command: Command) -> str:
+        """How its key is written here; empty when all its keys are text where the focus is."""
+        focused = self.screen.focused
+        if not isinstance(focused, TextArea | Input):
+            return command.footer_keys
+        if command.shown and len(command.shown.split()[0]) > 1:
+            return command.shown
+        keys = [key for key in command.keys if key.startswith(("ctrl+", "f")) and len(key) > 1]
+        return key_label(keys[0]) if keys else ""
+
+    def _labels(self, commands: list[Command]) -> tuple[str, ...]:
+        return tuple(f"{command.id} {self._key_of(command)}" for command in commands)
+
+    def _width(self, commands: list[Command]) -> int:
+        pairs = sum(len(self._key_of(c)) + 1 + len(c.hint) for c in commands)
+        return pairs + 2 * (len(commands) - 1)
 
     def render(self) -> RenderResult:
         """As many whole pairs as fit; help, commands and quit are kept."""
         commands = self._commands()
-        self._shown = tuple(command.id for command in commands)
-        while commands and _width(commands) > self.size.width - 2:
+        self._shown = self._labels(commands)
+        while commands and self._width(commands) > self.size.width - 2:
             commands = _without_least(commands)
         key, word = f"bold {role(self.app, 'accent')}", role(self.app, "text")
         line = Text(" ", no_wrap=True, end="")
@@ -52,7 +71,7 @@ class FooterKeys(Widget):
         for index, command in enumerate(commands):
             line.append("  " if index else "")
             start = line.cell_len
-            line.append(command.footer_keys, key).append(f" {command.hint}", word)
+            line.append(self._key_of(command), key).append(f" {command.hint}", word)
             self._places.append((start, line.cell_len, command))
         return line
 
@@ -67,10 +86,6 @@ class FooterKeys(Widget):
 
 
 _KEPT = ("app.help", "app.quit", "app.palette")
-
-
-def _width(commands: list[Command]) -> int:
-    return sum(len(c.footer_keys) + 1 + len(c.hint) for c in commands) + 2 * (len(commands) - 1)
 
 
 def _without_least(commands: list[Command]) -> list[Command]:

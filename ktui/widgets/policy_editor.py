@@ -49,6 +49,7 @@ class PolicyEditor(TextArea):
     DEFAULT_CSS = """
     PolicyEditor, PolicyEditor:focus {
         border: none; padding: 0; width: 1fr; height: 1fr; background: $kt-base; color: $kt-text;
+        scrollbar-size: 0 0;
     }
     """
 
@@ -60,6 +61,10 @@ class PolicyEditor(TextArea):
             "", language="yaml", soft_wrap=False, show_line_numbers=True, tab_behavior="indent", id=id
         )
         self.indent_width = 2
+        if self.is_syntax_aware:
+            # A plain word is no string to the eye: only quoted text has the colour of strings.
+            query = self._get_builtin_highlight_query("yaml").replace("\n(string_scalar) @string\n", "\n")
+            self.update_highlight_query("yaml", query)
         self.cursor_blink = False
         self._problems: dict[int, list[Problem]] = {}
         self._changed: frozenset[int] = frozenset()
@@ -122,10 +127,16 @@ class PolicyEditor(TextArea):
         self.notify_style_update()
         self.refresh()
 
-    def problem_at_cursor(self) -> Problem | None:
-        """The gravest problem of the cursor's line."""
-        here = self._problems.get(self.cursor_location[0], [])
-        return min(here, key=lambda problem: _RANK.get(problem.severity, 3), default=None)
+    def problem_at_cursor(self, *, with_fix: bool = False) -> Problem | None:
+        """The problem the cursor stands in, else the gravest of its line; `with_fix`: of those that have one."""
+        row, column = self.cursor_location
+        here = [item for item in self._problems.get(row, []) if item.fix is not None or not with_fix]
+
+        def rank(problem: Problem) -> tuple[bool, int]:
+            inside = problem.column - 1 <= column < problem.end_column or problem.end_line != problem.line
+            return not inside, _RANK.get(problem.severity, 3)
+
+        return min(here, key=rank, default=None)
 
     def go_to(self, problem: Problem) -> None:
         """Puts the cursor on a problem."""

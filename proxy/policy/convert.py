@@ -324,5 +324,5 @@ def _name(path: Path) -> str:
 
 
 def _owner(document: Document, path: Path) -> str:
-    """What to call the mapping at `path`: `variant-b`, `the policy ab-test`, `providers`."""
-    return document.spell(path) or "the file"
+    """What to call the mapping at `path`: `variant-b` where an item has a name, else its path."""
+    return document.item_name(path) or document.spell(path) or "the file"

@@ -167,6 +167,11 @@ class Document:
         match = _LINE_BREAK.search(self.text, offset) or _LINE_BREAK.search(self.text)
         return match.group() if match else "\n"
 
+    def item_name(self, path: Path) -> str | None:
+        """How people call the list item at `path`: its name, id or tag; None when it is no item or has none."""
+        named = self._item_name(path) if path and isinstance(path[-1], int) else None
+        return named.partition("=")[2] if named is not None else None
+
     def _line_end(self, offset: int) -> int:
         match = _LINE_BREAK.search(self.text, offset)
         return match.start() if match else len(self.text)

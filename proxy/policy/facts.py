@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-Endpoint = Literal["chat", "completions", "messages", "responses", "embeddings", "moderations", "images", "audio"]
+Endpoint = Literal[
+    "chat", "completions", "messages", "responses", "embeddings", "moderations", "images", "audio"
+]
 GENERATION: frozenset[str] = frozenset({"chat", "completions", "messages", "responses"})
 """Endpoints that redirects and splits touch."""
 
