@@ -47,8 +47,8 @@ class _Columns:
 def _columns(width: int) -> _Columns:
     """Where things stand: as wide as the bar may be, never less than ten cells."""
     if width >= WIDE:
-        bar = 39
-        return _Columns(5, 17, 24, 33, bar, max(width - bar - 25, 10), width - 24)
+        bar = 41
+        return _Columns(5, 17, 24, 35, bar, max(width - bar - 25, 10), width - 24)
     bar = 34
     return _Columns(4, 13, 18, 28, bar, max(width - bar - 9, 10), width - 8)
 

@@ -1,0 +1,181 @@
+"""Load over raw keep-alive connections, so that the client costs little beside what it measures."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import deque
+from dataclasses import dataclass, field
+
+import httptools
+
+_PROMPT = "Rank these results for the query and explain the first one in a sentence that a customer reads. "
+_MOST_CONNECTIONS = 512
+
+
+@dataclass
+class Sample:
+    """What one run saw. Latencies in microseconds, sorted once the run is over."""
+
+    seconds: float
+    latencies_us: list[float] = field(default_factory=list)
+    errors: int = 0
+
+    def percentile(self, share: float) -> float:
+        """Nearest rank; NaN without an answer."""
+        if not self.latencies_us:
+            return float("nan")
+        return self.latencies_us[min(len(self.latencies_us) - 1, int(share * len(self.latencies_us)))]
+
+
+def requests(host: str, count: int, streamed: bool, seed: int = 1) -> list[bytes]:
+    """Chat requests of a population of users, as bytes ready to be sent."""
+    rng = random.Random(seed)
+    made = []
+    for _ in range(count):
+        body: dict[str, object] = {
+            "model": "gpt-4o",
+            "user": f"u-{rng.randrange(5_000)}",
+            "messages": [{"role": "user", "content": _PROMPT * 10}],
+        }
+        if streamed:
+            body["stream"] = True
+        data = json.dumps(body).encode()
+        head = (
+            f"POST /v1/chat/completions HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
+            f"authorization: Bearer sk-benchmark\r\ncontent-length: {len(data)}\r\n\r\n"
+        )
+        made.append(head.encode() + data)
+    return made
+
+
+class _Connection(asyncio.Protocol):
+    """One request at a time; `answer` resolves to the status at the last byte, or to None when it breaks."""
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[int | None] | None = None
+        self.open = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport, self.open = transport, True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.open = False
+        self._finish(None)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.close()
+
+    def on_message_complete(self) -> None:
+        self._finish(self._parser.get_status_code())
+        self._parser = httptools.HttpResponseParser(self)
+
+    def send(self, request: bytes) -> asyncio.Future[int | None]:
+        assert self._transport is not None
+        self._answer = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return self._answer
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _finish(self, status: int | None) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(status)
+
+
+class Client:
+    """A pool of connections to one address."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        self._idle: deque[_Connection] = deque()
+        self._made = 0
+
+    async def one(self, request: bytes, sample: Sample, since: float) -> None:
+        """Send a request and note how long after `since` (loop time) its answer was complete."""
+        loop = asyncio.get_running_loop()
+        try:
+            connection = await self._connection()
+        except OSError:
+            sample.errors += 1
+            return
+        status = await connection.send(request)
+        if status == 200:
+            sample.latencies_us.append((loop.time() - since) * 1e6)
+        else:
+            sample.errors += 1
+        self._idle.append(connection)
+
+    async def _connection(self) -> _Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.open:
+                return connection
+        loop = asyncio.get_running_loop()
+        _, made = await loop.create_connection(_Connection, self._host, self._port)
+        return made
+
+    def close(self) -> None:
+        """Drop every connection."""
+        for connection in self._idle:
+            connection.close()
+
+
+async def constant_rate(address: tuple[str, int], made: list[bytes], rate: float, seconds: float) -> Sample:
+    """`rate` requests per second, whatever the answers do.
+
+    The time of a request counts from when it was due, not from when it was sent: a gateway that stands still for a
+    while is charged for the requests that had to wait for it.
+    """
+    loop = asyncio.get_running_loop()
+    client, sample = Client(*address), Sample(seconds)
+    running: set[asyncio.Task[None]] = set()
+    start = loop.time() + 0.01
+    for number in range(int(rate * seconds)):
+        due = start + number / rate
+        await asyncio.sleep(max(0.0, due - loop.time()))
+        if len(running) >= _MOST_CONNECTIONS:
+            sample.errors += 1
+            continue
+        task = loop.create_task(client.one(made[number % len(made)], sample, due))
+        running.add(task)
+        task.add_done_callback(running.discard)
+    if running:
+        _, late = await asyncio.wait(running, timeout=10)
+        sample.errors += len(late)
+        for task in late:
+            task.cancel()
+    client.close()
+    sample.latencies_us.sort()
+    return sample
+
+
+async def saturation(address: tuple[str, int], made: list[bytes], connections: int, seconds: float) -> Sample:
+    """`connections` connections, each sending its next request when it has its answer."""
+    loop = asyncio.get_running_loop()
+    client, sample = Client(*address), Sample(seconds)
+    start = loop.time()
+
+    async def worker(first: int) -> None:
+        number = first
+        while (now := loop.time()) - start < seconds:
+            errors = sample.errors
+            await client.one(made[number % len(made)], sample, now)
+            number += connections
+            if sample.errors > errors:
+                await asyncio.sleep(0.01)
+
+    await asyncio.gather(*(worker(number) for number in range(connections)))
+    sample.seconds = loop.time() - start
+    client.close()
+    sample.latencies_us.sort()
+    return sample
