@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections import deque
 from dataclasses import dataclass, field
+from typing import cast
 
 import httptools
 
 _PROMPT = "Rank these results for the query and explain the first one in a sentence that a customer reads. "
 _MOST_CONNECTIONS = 512
+_PATIENCE_S = 10.0
 
 
 @dataclass
@@ -60,8 +63,7 @@ class _Connection(asyncio.Protocol):
         self.open = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport, self.open = transport, True
+        self._transport, self.open = cast(asyncio.Transport, transport), True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.open = False
@@ -100,9 +102,10 @@ class Client:
         self._idle: deque[_Connection] = deque()
         self._made = 0
 
-    async def one(self, request: bytes, sample: Sample, since: float) -> None:
-        """Send a request and note how long after `since` (loop time) its answer was complete."""
-        loop = asyncio.get_running_loop()
+    async def one(self, request: bytes, sample: Sample) -> None:
+        """Send a request and note how long it took until its answer was complete."""
+        # The clock of the event loop counts in milliseconds where the loop is uvloop.
+        since = time.perf_counter()
         try:
             connection = await self._connection()
         except OSError:
@@ -110,7 +113,7 @@ class Client:
             return
         status = await connection.send(request)
         if status == 200:
-            sample.latencies_us.append((loop.time() - since) * 1e6)
+            sample.latencies_us.append((time.perf_counter() - since) * 1e6)
         else:
             sample.errors += 1
         self._idle.append(connection)
@@ -133,8 +136,8 @@ class Client:
 async def constant_rate(address: tuple[str, int], made: list[bytes], rate: float, seconds: float) -> Sample:
     """`rate` requests per second, whatever the answers do.
 
-    The time of a request counts from when it was due, not from when it was sent: a gateway that stands still for a
-    while is charged for the requests that had to wait for it.
+    A request never waits for the answer of another, nor for a connection: with none at rest a new one is made. So a
+    gateway that stands still for a while is charged for all the requests that came in that while.
     """
     loop = asyncio.get_running_loop()
     client, sample = Client(*address), Sample(seconds)
@@ -146,11 +149,11 @@ async def constant_rate(address: tuple[str, int], made: list[bytes], rate: float
         if len(running) >= _MOST_CONNECTIONS:
             sample.errors += 1
             continue
-        task = loop.create_task(client.one(made[number % len(made)], sample, due))
+        task = loop.create_task(client.one(made[number % len(made)], sample))
         running.add(task)
         task.add_done_callback(running.discard)
     if running:
-        _, late = await asyncio.wait(running, timeout=10)
+        _, late = await asyncio.wait(running, timeout=_PATIENCE_S)
         sample.errors += len(late)
         for task in late:
             task.cancel()
@@ -161,21 +164,20 @@ async def constant_rate(address: tuple[str, int], made: list[bytes], rate: float
 
 async def saturation(address: tuple[str, int], made: list[bytes], connections: int, seconds: float) -> Sample:
     """`connections` connections, each sending its next request when it has its answer."""
-    loop = asyncio.get_running_loop()
     client, sample = Client(*address), Sample(seconds)
-    start = loop.time()
+    start = time.perf_counter()
 
     async def worker(first: int) -> None:
         number = first
-        while (now := loop.time()) - start < seconds:
+        while time.perf_counter() - start < seconds:
             errors = sample.errors
-            await client.one(made[number % len(made)], sample, now)
+            await client.one(made[number % len(made)], sample)
             number += connections
             if sample.errors > errors:
                 await asyncio.sleep(0.01)
 
     await asyncio.gather(*(worker(number) for number in range(connections)))
-    sample.seconds = loop.time() - start
+    sample.seconds = time.perf_counter() - start
     client.close()
     sample.latencies_us.sort()
     return sample

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from typing import cast
 
 import httptools
 
@@ -37,7 +38,12 @@ def _whole() -> bytes:
 
 def _streamed() -> bytes:
     """All frames of a stream, each as a chunk of its own."""
-    base = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_747_200_000, "model": "gpt-4o"}
+    base = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1_747_200_000,
+        "model": "gpt-4o",
+    }
     words = {"delta": {"content": _WORDS[:24]}, "index": 0, "finish_reason": None}
     end = {"delta": {}, "index": 0, "finish_reason": "stop"}
     usage = {"prompt_tokens": 160, "completion_tokens": 102, "total_tokens": 262}
@@ -59,8 +65,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)

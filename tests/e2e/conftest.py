@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from e2e_support import Running, Vendor, split_policy
+
 from proxy.service import GatewayService, ServiceOptions
 
 

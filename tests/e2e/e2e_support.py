@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 from aiohttp import web
+
 from proxy.service import GatewayService
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-SCREEN_MODULES = "('textual', 'rich.console', 'plotext', 'ktui')"
+SCREEN_MODULES = "('textual', 'plotext', 'ktui')"
 
 
 @pytest.mark.parametrize("module", ["proxy.service", "proxy.cli.main", "proxy.gateway.app", "proxy.policy.plan"])
