@@ -203,7 +203,7 @@ def envoy(upstream: int, directory: Path, core: int) -> Contender | None:
     port = free_port()
     conf = directory / "envoy.json"
     conf.write_text(json.dumps(_envoy_config(port, upstream)))
-    command = [program, "-c", str(conf), "--concurrency", "1", "--base-id", "7", "-l", "error"]
+    command = [program, "-c", str(conf), "--concurrency", "1", "--use-dynamic-base-id", "-l", "error"]
     return Program("envoy", port, command, directory, core)
 
 

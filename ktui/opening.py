@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from rich.text import Text
-
 from ktui.embedded import EmbeddedGateway, Mode
 from ktui.paths import POLICY_NAME, last_policy, remember_policy, sample_configs, user_themes
 from proxy.base.sanitise import sanitise
@@ -35,6 +33,8 @@ STARTER = "gradual-rollout.yaml"
 DRAIN_S = 10.0
 _PATIENCE_S = 0.7
 _CALL_S = 3.0
+_TOAST_S = 8.0
+_KEY_TOAST_S = 60.0
 
 
 class OpeningError(Exception):
@@ -100,7 +100,11 @@ class OwnSession:
         remember_policy(self._options.state_dir, self._options.policy)
         if gateway.started.new_client_key is not None and self._app is not None:
             path = sanitise(self._options.state_dir / "client_key", 200)
-            self._app.say(Text(f"clients off this machine need a key: one was made, it is in {path}"))
+            self._app.notify(
+                f"clients off this machine need a key: one was made, it is in {path}",
+                timeout=_KEY_TOAST_S,
+                markup=False,
+            )
 
     def close(self) -> None:
         """See Session. Requests in flight are finished, for ten seconds at most."""
@@ -201,7 +205,7 @@ class AttachedSession:
         async def connect(link: GatewayLink) -> None:
             link.connect(self._place.url, self._place.token)
             if self._note:
-                app.say(Text(sanitise(self._note, 300)))
+                app.notify(sanitise(self._note, 300), timeout=_TOAST_S, markup=False)
 
         app = KtuiApp(
             GatewayLink(),

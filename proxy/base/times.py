@@ -32,7 +32,9 @@ def parse_moment(text: str, now: int) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not a time: write a span such as 1h or 7d, or 2026-06-11T14:00:00Z") from None
+        raise ValueError(
+            f"{text!r} is not a time: write a span such as 1h or 7d, or 2026-06-11T14:00:00Z"
+        ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return int(moment.timestamp() * 1_000)

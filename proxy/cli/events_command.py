@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from proxy.base.times import now_ms, parse_moment
-from proxy.cli.api import Api
 from proxy.cli.event_table import heading, line
 from proxy.cli.exits import UsageError, emit, exits, flush, say
 from proxy.cli.places import default_state_dir, environment, find_gateway
 
 if TYPE_CHECKING:
+    from proxy.cli.api import Api
     from proxy.events.store import EventQuery
 
 app = typer.Typer(no_args_is_help=True, help="List and follow events.")
@@ -50,6 +50,8 @@ def list_events(
         parameters |= {"limit": str(limit)} if limit else {}
         if format == "table":
             parameters["unknown"] = "null"
+        from proxy.cli.api import Api
+
         with Api(gateway).stream("/v1/events", parameters) as answer:
             if format == "table":
                 _say_table(json.loads(text) for text in answer.iter_lines() if text)
@@ -75,6 +77,8 @@ def tail_events(
         gateway = find_gateway(api, state_dir or default_state_dir(env), env)
         if gateway is None:
             raise UsageError("no gateway runs here; start one, or name one with --api")
+        from proxy.cli.api import Api
+
         client = Api(gateway)
         if format == "table":
             say(heading())

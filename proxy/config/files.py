@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +15,13 @@ MAX_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What a stat tells of a file; two equal ones mean it was not touched in between."""
+    """What tells that a file changed; two equal ones mean it was not touched in between."""
 
     inode: int
     size: int
     mtime_ns: int
+    checksum: int
+    """Of the content: some tools write without a trace in size and time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,15 @@ def fingerprint(path: Path) -> Fingerprint | None:
         info = path.stat()
     except OSError:
         return None
-    return Fingerprint(info.st_ino, info.st_size, info.st_mtime_ns)
+    return Fingerprint(info.st_ino, info.st_size, info.st_mtime_ns, _checksum(path))
+
+
+def _checksum(path: Path) -> int:
+    try:
+        with path.open("rb") as file:
+            return zlib.crc32(file.read(MAX_BYTES))
+    except OSError:
+        return 0
 
 
 def read(path: Path) -> Reading:

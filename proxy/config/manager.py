@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from proxy.base.sanitise import sanitise
@@ -22,6 +24,7 @@ from proxy.config.state import (
     RefusedByLint,
     RunningVersion,
     StoredVersion,
+    Unreadable,
     text_hash,
 )
 from proxy.config.versions import VersionStore
@@ -103,10 +106,13 @@ class ConfigManager:
         """Write `text` to the file and run it. `if_match`: hash of the text the author started from, or `*`."""
         async with self._lock:
             began = time.perf_counter()
-            result = self._lint(text)
+            # Requests are answered on this loop: reading a text and waiting for the disk happen beside it.
+            result = await asyncio.to_thread(self._lint, text)
             if not result.clean:
                 return RefusedByLint(result.diagnostics)
             reading = files.read(self.path)
+            if reading.text is None and not reading.missing:
+                return Unreadable(reading.problem or "the file cannot be read")
             present = (
                 reading.text if reading.text is not None else (self.running.text if self.running else "")
             )
@@ -114,7 +120,7 @@ class ConfigManager:
                 return Conflict(text_hash(present), present)
             if reading.text != text:
                 try:
-                    files.write(self.path, text)
+                    await asyncio.to_thread(files.write, self.path, text)
                 except OSError as error:
                     reason = f"could not write {self.path.name}: {os.strerror(error.errno or 0)}"
                     self._set_file(FileState("differs", reason, self.file.hash, self.file.text))
@@ -156,7 +162,7 @@ class ConfigManager:
             if self.running is not None and reading.text == self.running.text:
                 self._look(reading, None)
                 return
-            result = self._lint(reading.text)
+            result = await asyncio.to_thread(self._lint, reading.text)
             if result.clean:
                 before = self.running.text if self.running is not None else ""
                 await self._run(reading.text, result, Author("", "file"))
@@ -199,18 +205,22 @@ class ConfigManager:
 
     async def _run(self, text: str, result: LintResult, author: Author) -> None:
         digest, at = text_hash(text), now_ms()
-        latest = await self._versions.latest(str(self.path))
-        stored = StoredVersion(
+        fresh = StoredVersion(
             0, digest, at, sanitise(author.who, 80), author.through, sanitise(author.why, 500), text
         )
-        if author.through == "start" and latest is not None and latest.hash == digest:
-            stored = latest
-        else:
-            stored = StoredVersion(
-                await self._versions.add(str(self.path), stored),
-                digest, at, stored.who, stored.through, stored.why, text,
-            )  # fmt: skip
-        self._swap(stored, result)
+        self._swap(await self._remember(fresh), result)
+
+    async def _remember(self, version: StoredVersion) -> StoredVersion:
+        """Keep `version`; what stands in the file runs even if it cannot be kept."""
+        path = str(self.path)
+        try:
+            latest = await self._versions.latest(path)
+            if version.through == "start" and latest is not None and latest.hash == version.hash:
+                return latest
+            return replace(version, number=await self._versions.add(path, version))
+        except sqlite3.Error as error:
+            logger.error("version %s runs but could not be kept: %s", version.hash[:7], sanitise(error, 200))
+            return replace(version, number=(self.running.number if self.running is not None else 0) + 1)
 
     def _swap(self, stored: StoredVersion, result: LintResult) -> None:
         assert result.policy_file is not None

@@ -86,7 +86,14 @@ class NotWritten:
     reason: str
 
 
-ApplyResult = Applied | RefusedByLint | Conflict | NotWritten
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The file is there but is no text (or may not be read); it is not overwritten."""
+
+    reason: str
+
+
+ApplyResult = Applied | RefusedByLint | Conflict | NotWritten | Unreadable
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,11 @@ class FileWatcher:
             if fingerprint(self._path) == self._seen:
                 continue
             self._seen = await self._settled()
-            await self._changed()
+            try:
+                await self._changed()
+            except Exception:
+                # One fault must not end the watching; the file is looked at again when it changes again.
+                logger.exception("a change of %s could not be handled", self._path)
 
     async def _settled(self) -> Fingerprint | None:
         before = fingerprint(self._path)

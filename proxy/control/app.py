@@ -97,10 +97,10 @@ async def _fault(request: Request, error: Exception) -> Response:
     return ApiError(500, "internal", "the gateway met a fault of its own; its log says more").response()
 
 
-def control_app(hub: Hub, tokens: tuple[Token, ...], hosts: frozenset[str] = frozenset()) -> ASGIApp:
-    """The application, guarded. `hosts`: host names it may be addressed by, besides loopback's."""
+def control_app(hub: Hub, tokens: tuple[Token, ...], *, off_loopback: bool = False) -> ASGIApp:
+    """The application, guarded. `off_loopback`: other machines may address it, by address."""
     app = Starlette(
         routes=routes(hub),
         exception_handlers={ApiError: _api_error, HTTPException: _http_error, Exception: _fault},
     )
-    return Guard(app, tokens, hosts)
+    return Guard(app, tokens, off_loopback=off_loopback)

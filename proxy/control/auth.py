@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import secrets
@@ -75,10 +76,10 @@ class Guard:
     """ASGI middleware: Host and Origin against rebinding and pages, then the bearer token; the caller's name and
     role go into `scope["kt.token"]`."""
 
-    def __init__(self, app: ASGIApp, tokens: tuple[Token, ...], hosts: frozenset[str] = frozenset()) -> None:
+    def __init__(self, app: ASGIApp, tokens: tuple[Token, ...], *, off_loopback: bool = False) -> None:
         self._app = app
         self._tokens = tokens
-        self._hosts = _LOOPBACK_HOSTS | hosts
+        self._off_loopback = off_loopback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -113,15 +114,19 @@ class Guard:
         scope["kt.token"] = token
 
     def _check_place(self, headers: Headers) -> None:
-        if _hostname(headers.get("host", "")) not in self._hosts:
+        if not self._is_ours(_hostname(headers.get("host", ""))):
             raise ApiError(403, "bad_host", "this host name is not one of the gateway's", "host")
         origin = headers.get("origin")
-        if origin is not None and _hostname(origin.partition("://")[2]) not in self._hosts:
+        if origin is not None and not self._is_ours(_hostname(origin.partition("://")[2])):
             raise ApiError(403, "bad_origin", "pages of other origins may not use the control API", "origin")
         if headers.get("sec-fetch-site") == "cross-site":
             raise ApiError(
                 403, "bad_origin", "pages of other origins may not use the control API", "sec-fetch-site"
             )
+
+    def _is_ours(self, host: str) -> bool:
+        """Loopback's names; off loopback any address too: only a name can be rebound to another machine."""
+        return host in _LOOPBACK_HOSTS or (self._off_loopback and _is_address(host))
 
     def _token(self, headers: Headers) -> Token | None:
         given = headers.getlist("authorization")
@@ -134,6 +139,14 @@ class Guard:
             if token.secret.matches(candidate):
                 found = token
         return found
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _hostname(host: str) -> str:

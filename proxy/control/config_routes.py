@@ -21,6 +21,7 @@ from proxy.config.state import (
     NotWritten,
     RefusedByLint,
     StoredVersion,
+    Unreadable,
     text_hash,
 )
 from proxy.control.auth import caller
@@ -31,6 +32,8 @@ from proxy.policy.difference import changed_values, unified
 from proxy.policy.edits import EditError, set_weights
 from proxy.policy.plan import not_enforced
 
+SHORTEST_HASH = 7
+"""Characters of a hash that name a version."""
 _THROUGH = frozenset({"editor", "slider", "api", "restore", "demo"})
 
 
@@ -89,7 +92,8 @@ class ConfigRoutes:
 
     async def version(self, request: Request) -> Response:
         """One version with its text."""
-        found = await self._hub.config.version(request.path_params["hash"])
+        digest = request.path_params["hash"]
+        found = await self._hub.config.version(digest) if len(digest) >= SHORTEST_HASH else None
         if found is None:
             raise ApiError(404, "not_found", "no version of this file has that hash", "hash")
         return json_response({**_version(found), "text": found.text})
@@ -98,7 +102,7 @@ class ConfigRoutes:
         """Apply an earlier version as a new one."""
         body = await json_body(request)
         digest = text_field(body, "hash")
-        if len(digest) < 7:
+        if len(digest) < SHORTEST_HASH:
             raise ApiError(400, "bad_field", "hash must be at least 7 characters of a version's hash", "hash")
         author = _author(request, {**body, "through": "restore"}, "restore")
         result = await self._hub.config.restore(digest, _if_match(request), author)
@@ -140,6 +144,9 @@ class ConfigRoutes:
         unknown = body.keys() - {"weights", "phases", "phase", "why", "through", "dry_run"}
         if unknown:
             raise ApiError(400, "bad_field", f"unknown field {sorted(unknown)[0]}", sorted(unknown)[0])
+        dry_run = body.get("dry_run", False)
+        if not isinstance(dry_run, bool):
+            raise ApiError(400, "bad_field", "dry_run must be true or false", "dry_run")
         before = self._base_text()
         try:
             text = set_weights(
@@ -152,8 +159,8 @@ class ConfigRoutes:
         except EditError as error:
             raise ApiError(400, "bad_edit", str(error), "weights") from None
         extra = {"text": text, "diff": unified(before, text)}
-        if body.get("dry_run") is True:
-            return json_response(self._would_be(text, extra))
+        if dry_run:
+            return json_response(await self._would_be(text, extra))
         match = _if_match(request)
         # The edit was made on this text, so it is the one that must still be there.
         if match not in (ANY_HASH, text_hash(before)):
@@ -163,6 +170,8 @@ class ConfigRoutes:
 
     def _base_text(self) -> str:
         config = self._hub.config
+        if config.file.condition == "unreadable":
+            raise ApiError(409, "file_unreadable", config.file.reason or "the file cannot be read", "path")
         text = (
             config.file.text
             if config.file.text is not None
@@ -178,9 +187,9 @@ class ConfigRoutes:
             )
         return text
 
-    def _would_be(self, text: str, extra: Mapping[str, Any]) -> dict[str, Any]:
+    async def _would_be(self, text: str, extra: Mapping[str, Any]) -> dict[str, Any]:
         running = self._hub.config.running
-        result = self._hub.config.lint(text)
+        result = await asyncio.to_thread(self._hub.config.lint, text)
         return {
             "number": running.number if running else 0,
             "hash": text_hash(text),
@@ -232,6 +241,8 @@ def _applied(result: ApplyResult, extra: Mapping[str, Any] | None = None) -> Res
         raise ApiError(
             409, "conflict", "the file is no longer the one this change was made on", None, current=current
         )
+    if isinstance(result, Unreadable):
+        raise ApiError(409, "file_unreadable", f"{result.reason}; it was not overwritten", "path")
     assert isinstance(result, NotWritten)
     raise ApiError(500, "not_written", result.reason, "path")
 

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from proxy.base.times import now_ms, parse_moment
 from proxy.control.hub import Hub
 from proxy.control.problems import ApiError, json_response
+from proxy.events.errors import StoreError
 from proxy.events.event import Event
 from proxy.events.store import EventQuery
 from proxy.events.wire_form import csv_header, csv_row, event_json
@@ -54,7 +55,7 @@ class EventRoutes:
             raise ApiError(400, "bad_parameter", "format must be json, jsonl or csv", "format")
         media_type, write = writers[form]
         return StreamingResponse(
-            _in_chunks(write(query, unknown_null)),
+            await _begun(_in_chunks(write(query, unknown_null))),
             media_type=media_type,
             headers={"Cache-Control": "no-store"},
         )
@@ -115,6 +116,21 @@ class EventRoutes:
                     yield b": still here\n\n"
         finally:
             unsubscribe()
+
+
+async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """`chunks`, its first one fetched: a store that cannot be read is an error, not a list that breaks off."""
+    try:
+        first = await anext(chunks, b"")
+    except StoreError as error:
+        raise ApiError(503, "store", str(error)) from None
+
+    async def all_of_it() -> AsyncIterator[bytes]:
+        yield first
+        async for chunk in chunks:
+            yield chunk
+
+    return all_of_it()
 
 
 async def _in_chunks(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

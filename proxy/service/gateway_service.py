@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
 
+from proxy.base.sanitise import sanitise
 from proxy.base.secret import Secret
 from proxy.base.times import now_ms, rfc3339
 from proxy.config.manager import ConfigManager
@@ -84,6 +86,12 @@ class GatewayService:
         except (ValueError, StoreError, ListenError) as error:
             await self.stop(drain_s=0)
             raise StartError(str(error)) from None
+        except (OSError, sqlite3.Error) as error:
+            await self.stop(drain_s=0)
+            reason = sanitise(getattr(error, "strerror", None) or error, 200)
+            raise StartError(
+                f"the state directory {self._options.state_dir} cannot be used: {reason}"
+            ) from None
         except BaseException:
             await self.stop(drain_s=0)
             raise
@@ -103,8 +111,8 @@ class GatewayService:
         new_key = self._hand_key(host)
         self.runtime.own_hosts = frozenset({host.lower()})
         self.info.listen = await self._listen(DataPlane(self.runtime), host, port)
-        hosts = frozenset() if is_loopback(api_host) else frozenset({api_host.lower()})
-        self.info.api = await self._listen(control_app(self.hub, self._tokens, hosts), api_host, api_port)
+        control = control_app(self.hub, self._tokens, off_loopback=not is_loopback(api_host))
+        self.info.api = await self._listen(control, api_host, api_port)
         self._say_ready()
         self._announce()
         return Addresses(self.info.listen, self.info.api, new_key)

@@ -58,8 +58,9 @@ class StateDir:
         _write_private(directory / f"{record.pid}.json", json.dumps(asdict(record)))
 
     def withdraw(self, pid: int) -> None:
-        """Forget it again."""
-        (self.path / "run" / f"{pid}.json").unlink(missing_ok=True)
+        """Forget it again; nothing to do where the directory was never claimed."""
+        if self._lock is not None:
+            (self.path / "run" / f"{pid}.json").unlink(missing_ok=True)
 
     def client_key(self) -> tuple[Secret, bool]:
         """The key made for a listener off loopback, and whether it was made just now."""

@@ -44,6 +44,15 @@ async def load(running: Running, ended: asyncio.Event) -> list[tuple[int, str, s
     return seen
 
 
+async def ask_once(running: Running) -> str:
+    """One more request; its id."""
+    async with httpx.AsyncClient(base_url=running.data, timeout=20) as client:
+        body = {"model": "gpt-4o", "user": "after", "messages": [{"role": "user", "content": "hi"}]}
+        answer = await client.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 200
+    return answer.headers["x-kt-request-id"]
+
+
 async def change(control: httpx.AsyncClient, weights: tuple[int, int]) -> httpx.Response:
     body = {"weights": {"variant-a": weights[0], "variant-b": weights[1]}}
     return await control.put(f"/v1/splits/{SPLIT}/weights", json=body, headers={"If-Match": "*"})
@@ -54,22 +63,26 @@ async def test_a_hundred_applies_under_load_fail_no_request(tmp_path: Path) -> N
         first = running.service.config.running
         assert first is not None
         weights_of: dict[str, dict[str, int]] = {first.hash: {"variant-a": 95, "variant-b": 5}}
+        after_apply: dict[str, str] = {}
         ended = asyncio.Event()
         loading = asyncio.create_task(load(running, ended))
         for weights in WEIGHTS:
             answer = await change(control, weights)
             assert answer.status_code == 200, answer.text
-            weights_of[answer.json()["hash"]] = dict(zip(("variant-a", "variant-b"), weights, strict=True))
-            await asyncio.sleep(0.02)
+            digest = answer.json()["hash"]
+            weights_of[digest] = dict(zip(("variant-a", "variant-b"), weights, strict=True))
+            after_apply[await ask_once(running)] = digest
         ended.set()
         seen = await loading
 
         assert len(seen) > APPLIES
         assert {status for status, *_ in seen} == {200}
         store = running.service.hub.store
-        await until(lambda: store.counters().stored == len(seen), 10)
+        await until(lambda: store.counters().stored == len(seen) + APPLIES, 10)
         events = {event["id"]: event for event in (await control.get("/v1/events")).json()}
-        assert events.keys() == {request_id for _, request_id, _, _ in seen}
+        assert events.keys() == {request_id for _, request_id, _, _ in seen} | after_apply.keys()
+        for request_id, digest in after_apply.items():
+            assert events[request_id]["config_version"] == digest, "asked after the apply, decided before it"
         check(seen, events, weights_of)
         assert running.service.config.running is not None
         versions = (await control.get("/v1/config/versions")).json()["versions"]

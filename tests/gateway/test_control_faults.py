@@ -22,10 +22,6 @@ from proxy.service import GatewayService, ServiceOptions, StartError
 NEW = {"weights": {"variant-a": 60, "variant-b": 40}}
 
 
-def not_yet(reason: str) -> Any:
-    return pytest.mark.xfail(strict=True, reason=reason)
-
-
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[Running]:
     async with gateway(tmp_path) as found:
@@ -42,7 +38,6 @@ async def weigh(control: httpx.AsyncClient, body: Any, match: str = "*") -> http
     return await control.put(f"/v1/splits/{SPLIT}/weights", json=body, headers={"If-Match": match})
 
 
-@not_yet("a dry_run that is not true or false is taken for a wish to write")
 @pytest.mark.parametrize("value", ["true", 1, "yes"])
 async def test_a_dry_run_that_is_no_boolean_writes_nothing(
     running: Running, control: httpx.AsyncClient, value: Any
@@ -53,7 +48,6 @@ async def test_a_dry_run_that_is_no_boolean_writes_nothing(
     assert answer.status_code == 400
 
 
-@not_yet("a file whose bytes are no UTF-8 counts as if it were the running text, and is overwritten")
 @pytest.mark.parametrize("through", ["slider", "editor"])
 async def test_a_file_that_is_no_text_is_a_conflict_and_is_not_overwritten(
     running: Running, control: httpx.AsyncClient, through: str
@@ -81,7 +75,6 @@ def full_disk(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running.service.config._versions, "add", full)
 
 
-@not_yet("the file is written, then the version cannot be kept, and the text does not run")
 async def test_what_was_written_runs_even_if_it_cannot_be_remembered(
     running: Running, control: httpx.AsyncClient, full_disk: None
 ) -> None:
@@ -91,7 +84,6 @@ async def test_what_was_written_runs_even_if_it_cannot_be_remembered(
     assert answer.status_code == 200
 
 
-@not_yet("one fault while a change is handled ends the watching of the file for good")
 async def test_a_fault_does_not_end_the_watching(
     running: Running, full_disk: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,7 +94,6 @@ async def test_a_fault_does_not_end_the_watching(
     await until(lambda: running.service.config.running.text == running.policy.read_text(), 3)
 
 
-@not_yet("the poll looks at inode, size and time only, not at the content")
 async def test_a_change_that_keeps_size_and_time_is_noticed(running: Running) -> None:
     await asyncio.sleep(watcher.POLL_S + watcher.STILL_S + 0.3)
     before, times = running.policy.read_text(), running.policy.stat()
@@ -112,7 +103,6 @@ async def test_a_change_that_keeps_size_and_time_is_noticed(running: Running) ->
     await until(lambda: running.service.config.running.text != before, 3)
 
 
-@not_yet("off loopback the control API answers only to the name 0.0.0.0")
 async def test_off_loopback_the_control_api_can_be_addressed_by_the_machine_s_address(tmp_path: Path) -> None:
     async with gateway(tmp_path, api_listen="0.0.0.0:0", insecure_api=True) as running:
         base = running.api.replace("0.0.0.0", "127.0.0.1")
@@ -122,7 +112,6 @@ async def test_off_loopback_the_control_api_can_be_addressed_by_the_machine_s_ad
         assert (await raw(base, head))[0] == 403
 
 
-@not_yet("the head of the answer is sent before the store is asked")
 async def test_a_store_that_cannot_be_read_is_an_error_not_a_broken_list(
     running: Running, control: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,14 +124,12 @@ async def test_a_store_that_cannot_be_read_is_an_error_not_a_broken_list(
     assert answer.status_code == 503 and answer.json()["error"]["message"] == "cannot read the event store"
 
 
-@not_yet("a version is found by a single letter of its hash")
 async def test_a_version_is_not_found_by_a_letter(running: Running, control: httpx.AsyncClient) -> None:
     digest = running.service.config.running.hash
     assert (await control.get(f"/v1/config/versions/{digest[:7]}")).status_code == 200
     assert (await control.get(f"/v1/config/versions/{digest[0]}")).status_code == 404
 
 
-@not_yet("only ValueError, StoreError and ListenError become one sentence")
 @pytest.mark.parametrize("fault", ["no-directory", "damaged-versions"])
 async def test_a_state_directory_that_cannot_be_used_is_one_sentence(tmp_path: Path, fault: str) -> None:
     policy, state = tmp_path / "policy.yaml", tmp_path / "state"
@@ -159,7 +146,6 @@ async def test_a_state_directory_that_cannot_be_used_is_one_sentence(tmp_path: P
     assert str(state) in str(raised.value) and "\n" not in str(raised.value)
 
 
-@not_yet("proxy.cli.events_command imports httpx when kt is loaded")
 def test_lint_loads_nothing_it_does_not_need(tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text("policies: []\n")
