@@ -1,212 +1,54 @@
-"""What the gateway and its screen add to a request, beside nginx and Envoy, in one interleaved run.
+"""Added latency and processor time, all in one run.
 
-    python benchmarks/latency.py                             # about 12 minutes
-    python benchmarks/latency.py --rounds 1 --seconds 3      # a smoke run
+    python -m benchmarks.latency [--rounds 6] [--seconds 10] [--rate 100] [--connections 16] [--stream]
 
-Every subject is pinned to one core and stopped while another is measured; load generator and upstream have the other
-cores. Linux only. The last table is also written, with every single measurement, to benchmarks/results/.
+Everybody runs at once, each on the same one core, but stands still (SIGSTOP) while another is measured. In each round
+all are measured in a new order, so that what the machine does in between falls on all of them. `direct` goes to
+the upstream with nothing between, and a second time as `direct again`: the difference of the two is what this
+machine cannot tell apart.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import csv
-import json
 import os
+import platform
+import random
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 
-import subjects
-from subjects import Subject
+from benchmarks import contenders, load
+from benchmarks.contenders import Contender
+from benchmarks.machine import cores, new_loop, pin
 
-HERE = Path(__file__).parent
-SETTLE_S = 1.0
+_WARM_S = 1.0
+_POPULATION = 2_000
+_OURS = "kt, no screen"
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """One subject in one round. `added_*`: beyond the direct way of the same round."""
+class Row:
+    """One contender in one round. `mode`: `rate` or `saturation`. Times in microseconds."""
 
+    contender: str
+    mode: str
     round: int
-    subject: str
-    requests: int
+    answers: int
     errors: int
+    per_s: float
     p50_us: float
     p99_us: float
-    max_us: float
-    added_p50_us: float
-    added_p99_us: float
     cpu_us: float
-    """Processor time per request at the constant rate, the whole program."""
-    saturated_rps: float
-    saturated_cpu_us: float
-    """The same at saturation, where what a program costs without requests weighs little."""
-
-
-def percentile(values: list[int], share: float) -> float:
-    """Nearest rank."""
-    ordered = sorted(values)
-    return float(ordered[min(len(ordered) - 1, int(share * len(ordered)))]) if ordered else float("nan")
-
-
-def load(address: str, cores: set[int], *arguments: str) -> dict[str, object]:
-    """One run of the load generator."""
-
-    def pin() -> None:
-        os.sched_setaffinity(0, cores)
-
-    command = [sys.executable, str(HERE / "load.py"), address, *arguments]
-    done = subprocess.run(command, preexec_fn=pin, stdout=subprocess.PIPE, check=True)
-    answer: dict[str, object] = json.loads(done.stdout)
-    return answer
-
-
-@contextmanager
-def upstream(cores: set[int]) -> Iterator[str]:
-    """The fast vendor."""
-
-    def pin() -> None:
-        os.sched_setaffinity(0, cores)
-
-    process = subprocess.Popen(
-        [sys.executable, str(HERE / "upstream.py")],
-        preexec_fn=pin,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdin is not None and process.stdout is not None
-    yield f"127.0.0.1:{int(process.stdout.readline())}"
-    process.stdin.close()
-    process.wait(5)
-
-
-def measure(
-    subject: Subject, number: int, options: argparse.Namespace, cores: set[int], base: Measurement | None
-) -> Measurement:
-    """Constant rate, then saturation."""
-    subject.resume()
-    time.sleep(SETTLE_S)
-    seconds = ("--seconds", str(options.seconds))
-    before = subject.cpu_s()
-    steady = load(subject.address, cores, "--rate", str(options.rate), *seconds)
-    between = subject.cpu_s()
-    full = load(subject.address, cores, "--connections", str(options.connections), *seconds)
-    after = subject.cpu_s()
-    subject.pause()
-    latencies: list[int] = steady["latencies_us"]  # type: ignore[assignment]
-    p50, p99 = percentile(latencies, 0.50), percentile(latencies, 0.99)
-    # The processor time also holds the warm-up, so it is divided by what was sent in all.
-    share = 1 + 0.7 / options.seconds
-    requests, full_requests = _number(steady, "requests"), _number(full, "requests")
-    return Measurement(
-        round=number,
-        subject=subject.name,
-        requests=requests,
-        errors=_number(steady, "errors") + _number(full, "errors"),
-        p50_us=p50,
-        p99_us=p99,
-        max_us=float(max(latencies, default=0)),
-        added_p50_us=p50 - base.p50_us if base else 0.0,
-        added_p99_us=p99 - base.p99_us if base else 0.0,
-        cpu_us=(between - before) / max(1, requests * share) * 1e6,
-        saturated_rps=full_requests / options.seconds,
-        saturated_cpu_us=(after - between) / max(1, full_requests * share) * 1e6,
-    )
-
-
-def _number(answer: dict[str, object], name: str) -> int:
-    value = answer[name]
-    assert isinstance(value, int)
-    return value
-
-
-def start_all(stack: ExitStack, address: str, directory: Path, core: int, wanted: set[str]) -> list[Subject]:
-    """Everything that is installed; what is not is said."""
-    makers = {
-        "nginx": lambda: subjects.nginx(address, directory, core),
-        "envoy": lambda: subjects.envoy(address, directory, core),
-        "gateway": lambda: subjects.headless(address, directory, core),
-        "thread": lambda: subjects.with_screen("thread", address, directory, core),
-        "process": lambda: subjects.with_screen("process", address, directory, core),
-    }
-    started = [Subject("direct", address, None)]
-    for name, make in makers.items():
-        if wanted and name not in wanted:
-            continue
-        subject = make()
-        if subject is None:
-            print(f"{name} is not installed: left out")
-            continue
-        stack.callback(subject.stop)
-        # A screen that has drawn its first seconds, a gateway that has loaded its prices.
-        time.sleep(SETTLE_S)
-        subject.pause()
-        started.append(subject)
-    return started
-
-
-def summary(found: list[Measurement]) -> list[dict[str, object]]:
-    """Medians over the rounds, and ratios to nginx (to the gateway itself where there is no nginx)."""
-    names = list(dict.fromkeys(item.subject for item in found))
-    rows: dict[str, dict[str, float]] = {}
-    for name in names:
-        mine = [item for item in found if item.subject == name]
-        rows[name] = {
-            field: median(getattr(item, field) for item in mine)
-            for field in ("added_p50_us", "added_p99_us", "cpu_us", "saturated_rps", "saturated_cpu_us")
-        }
-        rows[name]["errors"] = sum(item.errors for item in mine)
-    yardstick = next((name for name in ("nginx", "gateway") if name in rows), None)
-    table: list[dict[str, object]] = []
-    for name, row in rows.items():
-        ratios = {
-            f"{field}_ratio": round(row[field] / rows[yardstick][field], 2)
-            if yardstick and name != "direct" and rows[yardstick][field] > 0
-            else ""
-            for field in ("added_p50_us", "added_p99_us", "saturated_cpu_us")
-        }
-        table.append({"subject": name, **{key: round(value, 1) for key, value in row.items()}, **ratios})
-    return table
-
-
-def show(table: list[dict[str, object]]) -> None:
-    """The summary as text."""
-    heads = {
-        "subject": "subject",
-        "added_p50_us": "added p50 us",
-        "added_p50_us_ratio": "ratio",
-        "added_p99_us": "added p99 us",
-        "added_p99_us_ratio": "ratio",
-        "cpu_us": "CPU us, steady",
-        "saturated_cpu_us": "CPU us, full",
-        "saturated_cpu_us_ratio": "ratio",
-        "saturated_rps": "requests/s",
-        "errors": "errors",
-    }
-    print(" | ".join(f"{head:>{26 if key == 'subject' else 14}}" for key, head in heads.items()))
-    for row in table:
-        print(" | ".join(f"{row[key]!s:>{26 if key == 'subject' else 14}}" for key in heads))
-
-
-def write(path: Path, found: list[Measurement], table: list[dict[str, object]]) -> None:
-    """Two CSV files: every measurement, and the summary."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Measurement)])
-        writer.writeheader()
-        writer.writerows(asdict(item) for item in found)
-    with path.with_name(f"{path.stem}-summary.csv").open("w", newline="") as file:
-        summary_writer = csv.DictWriter(file, list(table[0]))
-        summary_writer.writeheader()
-        summary_writer.writerows(table)
+    """Processor time per request of the processes that carry requests."""
+    beside_us: float
+    """And of the others: the screen, where it is a process of its own."""
 
 
 def main() -> None:
@@ -214,40 +56,179 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
-    parser.add_argument("--rate", type=float, default=100.0, help="requests per second at the constant rate")
+    parser.add_argument("--rate", type=float, default=100.0, help="requests per second")
     parser.add_argument("--connections", type=int, default=16, help="at saturation")
-    parser.add_argument("--core", type=int, default=0, help="where the subjects run")
-    parser.add_argument(
-        "--only", nargs="*", default=[], choices=["nginx", "envoy", "gateway", "thread", "process"]
-    )
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--stream", action="store_true", help="streamed answers instead of whole ones")
+    parser.add_argument("--only", action="append", metavar="NAME", help="only contenders whose name has this")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
-    cores = os.sched_getaffinity(0) - {options.core}
-    if not cores:
-        raise SystemExit("one core is not enough: load and subject would take it from each other")
-    found: list[Measurement] = []
-    with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ktui-benchmark-")))
-        address = stack.enter_context(upstream(cores))
-        compared = start_all(stack, address, directory, options.core, set(options.only))
-        for number in range(1, options.rounds + 1):
-            base: Measurement | None = None
-            for subject in compared:
-                result = measure(subject, number, options, cores, base)
-                base = base or result
-                found.append(result)
-                print(
-                    f"round {number}  {subject.name:26} p50 {result.p50_us:7.0f} us  p99 {result.p99_us:7.0f} us  "
-                    f"{result.saturated_rps:7.0f} requests/s  {result.errors} errors",
-                    flush=True,
-                )
-    table = summary(found)
-    show(table)
-    path = options.out / f"latency-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
-    write(path, found, table)
-    print(f"written: {path}")
+    if sys.platform != "linux":
+        raise SystemExit("this measures with /proc and with processes kept on a core: it runs on Linux")
+    with tempfile.TemporaryDirectory(prefix="ktui-benchmark-") as directory:
+        rows = _run(options, Path(directory))
+    path = _write(rows, options)
+    report(rows)
+    print(f"\nwritten: {path}")
+
+
+def _run(options: argparse.Namespace, directory: Path) -> list[Row]:
+    core, other_core = cores()
+    pin(os.getpid(), other_core)
+    upstream = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.upstream"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parent.parent,
+    )
+    started: list[Contender] = []
+    try:
+        assert upstream.stdout is not None
+        port = int(upstream.stdout.readline())
+        _start_all(started, port, directory, options.only, core, other_core)
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(_measure_all(started, options))
+    finally:
+        for contender in reversed(started):
+            contender.stop()
+        upstream.communicate()
+
+
+def _start_all(
+    started: list[Contender], port: int, directory: Path, only: list[str] | None, core: int, other_core: int
+) -> None:
+    policy = directory / "policy.yaml"
+    policy.write_text(contenders.POLICY.format(port=port))
+    candidates = {
+        "nginx": lambda: contenders.nginx(port, directory, core),
+        "envoy": lambda: contenders.envoy(port, directory, core),
+        _OURS: lambda: contenders.gateway(policy, directory, core),
+        "ktui, thread": lambda: contenders.WithScreen("thread", policy, directory, core, other_core),
+        "ktui, process": lambda: contenders.WithScreen("process", policy, directory, core, other_core),
+    }
+    started += [Contender("direct", ("127.0.0.1", port)), Contender("direct again", ("127.0.0.1", port))]
+    for name, start in candidates.items():
+        if only and not any(part in name for part in only):
+            continue
+        found = start()
+        if found is None:
+            print(f"{name} is not installed: left out", flush=True)
+            continue
+        found.hold(True)
+        started.append(found)
+
+
+async def _measure_all(started: list[Contender], options: argparse.Namespace) -> list[Row]:
+    rows: list[Row] = []
+    order = random.Random(7)
+    for number in range(1, options.rounds + 1):
+        for mode in ("rate", "saturation"):
+            for contender in order.sample(started, len(started)):
+                rows.append(await _measure(contender, mode, number, options))
+                print(_line(rows[-1]), flush=True)
+    return rows
+
+
+async def _measure(contender: Contender, mode: str, number: int, options: argparse.Namespace) -> Row:
+    host, port = contender.address
+    made = load.requests(f"{host}:{port}", _POPULATION, options.stream, seed=number)
+    contender.hold(False)
+    try:
+        await load.constant_rate(contender.address, made, options.rate, _WARM_S)
+        carried, beside = contender.cpu()
+        if mode == "rate":
+            sample = await load.constant_rate(contender.address, made, options.rate, options.seconds)
+        else:
+            sample = await load.saturation(contender.address, made, options.connections, options.seconds)
+        carried_after, beside_after = contender.cpu()
+    finally:
+        contender.hold(True)
+    answers = len(sample.latencies_us)
+    each = 1e6 / max(1, answers)
+    return Row(
+        contender=contender.name,
+        mode=mode,
+        round=number,
+        answers=answers,
+        errors=sample.errors,
+        per_s=round(answers / sample.seconds, 1),
+        p50_us=round(sample.percentile(0.50), 1),
+        p99_us=round(sample.percentile(0.99), 1),
+        cpu_us=round((carried_after - carried) * each, 1),
+        beside_us=round((beside_after - beside) * each, 1),
+    )
+
+
+def _line(row: Row) -> str:
+    return (
+        f"{row.round:>2} {row.mode:<10} {row.contender:<14} {row.per_s:>8.0f}/s  p50 {row.p50_us:>8.0f}  "
+        f"p99 {row.p99_us:>8.0f}  cpu {row.cpu_us:>7.0f} + {row.beside_us:<7.0f} errors {row.errors}"
+    )
+
+
+def _write(rows: list[Row], options: argparse.Namespace) -> Path:
+    options.out.mkdir(parents=True, exist_ok=True)
+    kind = "stream" if options.stream else "whole"
+    path: Path = options.out / f"latency-{kind}-{time.strftime('%Y%m%d-%H%M%S')}.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(asdict(rows[0])))
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+    return path
+
+
+# -- what it says
+
+
+def report(rows: list[Row]) -> None:
+    """Medians over the rounds: what each adds to `direct` of the same round, and ratios to nginx where it ran."""
+    names = list(dict.fromkeys(row.contender for row in rows))
+    yardstick = "nginx" if "nginx" in names else _OURS
+    print(f"\n{platform.processor() or platform.machine()}, Python {platform.python_version()}; microseconds")
+    for mode, title in (("rate", "at a constant rate"), ("saturation", "at saturation")):
+        print(f"\n{title}; x = times that of {yardstick}")
+        print(
+            f"{'':<14} {'added p50':>16} {'added p99':>16} {'cpu/request':>16} {'beside':>8} {'per s':>8} {'errors':>7}"
+        )
+        for name in sorted(names, key=lambda name: added(rows, name, mode, "p50_us")):
+            print(_report_line(rows, name, mode, yardstick))
+    for name in ("ktui, thread", "ktui, process"):
+        if name in names and _OURS in names:
+            more = added(rows, name, "rate", "p99_us") - added(rows, _OURS, "rate", "p99_us")
+            print(f"\np99 added by the screen, {name.removeprefix('ktui, ')}: {more / 1000:.2f} ms", end="")
+    print()
+
+
+def added(rows: list[Row], name: str, mode: str, value: str) -> float:
+    """The median over the rounds of what `name` adds to `direct` in the same round."""
+    base: dict[int, float] = {
+        row.round: getattr(row, value) for row in rows if (row.contender, row.mode) == ("direct", mode)
+    }
+    found: list[float] = [
+        getattr(row, value) - base[row.round] for row in rows if (row.contender, row.mode) == (name, mode)
+    ]
+    return statistics.median(found)
+
+
+def _median(rows: list[Row], name: str, mode: str, value: str) -> float:
+    found: list[float] = [getattr(row, value) for row in rows if (row.contender, row.mode) == (name, mode)]
+    return statistics.median(found)
+
+
+def _report_line(rows: list[Row], name: str, mode: str, yardstick: str) -> str:
+    def cell(mine: float, measure: float) -> str:
+        ratio = f"x{mine / measure:.1f}" if measure > 0 and name not in ("direct", "direct again") else ""
+        return f"{mine:>9.0f} {ratio:>6}"
+
+    cells = [
+        cell(added(rows, name, mode, value), added(rows, yardstick, mode, value))
+        for value in ("p50_us", "p99_us")
+    ]
+    cells.append(cell(_median(rows, name, mode, "cpu_us"), _median(rows, yardstick, mode, "cpu_us")))
+    errors = sum(row.errors for row in rows if (row.contender, row.mode) == (name, mode))
+    beside, speed = (_median(rows, name, mode, value) for value in ("beside_us", "per_s"))
+    return f"{name:<14} {' '.join(cells)} {beside:>8.0f} {speed:>8.0f} {errors:>7}"
 
 
 if __name__ == "__main__":

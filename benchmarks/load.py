@@ -1,184 +1,183 @@
-"""A load generator on a raw protocol, so that its own cost does not hide what is measured.
-
-    python benchmarks/load.py HOST:PORT --rate 100 --seconds 10         # constant rate, open loop
-    python benchmarks/load.py HOST:PORT --connections 16 --seconds 5    # saturation, closed loop
-
-Prints one JSON object: `latencies_us` (constant rate), `requests`, `errors`, `seconds`.
-"""
+"""Load over raw keep-alive connections, so that the client costs little beside what it measures."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
+import random
 import time
-from collections.abc import Callable
+from collections import deque
+from dataclasses import dataclass, field
 from typing import cast
 
 import httptools
 
-PROMPT = "Summarise the state of these orders for the next shift. " * 16
-WARM_S = 0.7
-LATE_S = 10.0
+_PROMPT = "Rank these results for the query and explain the first one in a sentence that a customer reads. "
+_MOST_CONNECTIONS = 512
+_PATIENCE_S = 10.0
 
 
-def request_bytes(host: str, user: int) -> bytes:
-    """A chat request of about 1 KB."""
-    body = json.dumps(
-        {"model": "gpt-4o", "user": f"u-{user}", "messages": [{"role": "user", "content": PROMPT}]}
-    ).encode()
-    head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
-        f"Authorization: Bearer benchmark\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+@dataclass
+class Sample:
+    """What one run saw. Latencies in microseconds, sorted once the run is over."""
+
+    seconds: float
+    latencies_us: list[float] = field(default_factory=list)
+    errors: int = 0
+
+    def percentile(self, share: float) -> float:
+        """Nearest rank; NaN without an answer."""
+        if not self.latencies_us:
+            return float("nan")
+        return self.latencies_us[min(len(self.latencies_us) - 1, int(share * len(self.latencies_us)))]
 
 
-class Connection(asyncio.Protocol):
-    """One request at a time; `done(connection, began, ok)` after each."""
+def requests(host: str, count: int, streamed: bool, seed: int = 1) -> list[bytes]:
+    """Chat requests of a population of users, as bytes ready to be sent."""
+    rng = random.Random(seed)
+    made = []
+    for _ in range(count):
+        body: dict[str, object] = {
+            "model": "gpt-4o",
+            "user": f"u-{rng.randrange(5_000)}",
+            "messages": [{"role": "user", "content": _PROMPT * 10}],
+        }
+        if streamed:
+            body["stream"] = True
+        data = json.dumps(body).encode()
+        head = (
+            f"POST /v1/chat/completions HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
+            f"authorization: Bearer sk-benchmark\r\ncontent-length: {len(data)}\r\n\r\n"
+        )
+        made.append(head.encode() + data)
+    return made
 
-    def __init__(self, done: Callable[[Connection, float, bool], None]) -> None:
-        self._done = done
-        self._began: float | None = None
+
+class _Connection(asyncio.Protocol):
+    """One request at a time; `answer` resolves to the status at the last byte, or to None when it breaks."""
+
+    def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[int | None] | None = None
+        self.open = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport, self.open = cast(asyncio.Transport, transport), True
 
-    def send(self, request: bytes) -> None:
-        """Send; the clock starts now."""
-        self._began = time.perf_counter()
-        self._transport.write(request)
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.open = False
+        self._finish(None)
 
     def data_received(self, data: bytes) -> None:
-        self._parser.feed_data(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.close()
 
     def on_message_complete(self) -> None:
-        status = self._parser.get_status_code()
-        # A parser that has seen one answer without keep-alive takes no second one.
-        if not self._parser.should_keep_alive():
-            self._parser = httptools.HttpResponseParser(self)
-        self._finish(status == 200)
+        self._finish(self._parser.get_status_code())
+        self._parser = httptools.HttpResponseParser(self)
 
-    def connection_lost(self, error: Exception | None) -> None:
-        if self._began is not None:
-            self._finish(False)
+    def send(self, request: bytes) -> asyncio.Future[int | None]:
+        assert self._transport is not None
+        self._answer = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return self._answer
 
     def close(self) -> None:
-        """No more."""
-        self._began = None
-        self._transport.close()
+        if self._transport is not None:
+            self._transport.abort()
 
-    def _finish(self, ok: bool) -> None:
-        began, self._began = self._began, None
-        if began is not None:
-            self._done(self, began, ok)
+    def _finish(self, status: int | None) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(status)
 
 
-class Load:
-    """What is sent and what came back."""
+class Client:
+    """A pool of connections to one address."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
-        self._requests = [request_bytes(f"{host}:{port}", user) for user in range(1_000)]
-        self._sent = 0
-        self.latencies_us: list[int] = []
-        self.requests = 0
-        self.errors = 0
-        self._counting = False
+        self._idle: deque[_Connection] = deque()
+        self._made = 0
 
-    def _next(self) -> bytes:
-        self._sent += 1
-        return self._requests[self._sent % len(self._requests)]
-
-    async def _connect(self, done: Callable[[Connection, float, bool], None]) -> Connection:
-        loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(lambda: Connection(done), self._host, self._port)
-        return connection
-
-    def _count(self, began: float, ok: bool) -> None:
-        if not self._counting:
+    async def one(self, request: bytes, sample: Sample) -> None:
+        """Send a request and note how long it took until its answer was complete."""
+        # The clock of the event loop counts in milliseconds where the loop is uvloop.
+        since = time.perf_counter()
+        try:
+            connection = await self._connection()
+        except OSError:
+            sample.errors += 1
             return
-        self.requests += 1
-        self.errors += not ok
-        self.latencies_us.append(round((time.perf_counter() - began) * 1e6))
+        status = await connection.send(request)
+        if status == 200:
+            sample.latencies_us.append((time.perf_counter() - since) * 1e6)
+        else:
+            sample.errors += 1
+        self._idle.append(connection)
 
-    async def constant(self, rate: float, seconds: float) -> None:
-        """Open loop: a request leaves when it is due, whatever has become of those before it."""
+    async def _connection(self) -> _Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.open:
+                return connection
         loop = asyncio.get_running_loop()
-        idle: list[Connection] = []
-        open_ = 0
+        _, made = await loop.create_connection(_Connection, self._host, self._port)
+        return made
 
-        def done(connection: Connection, began: float, ok: bool) -> None:
-            nonlocal open_
-            open_ -= 1
-            self._count(began, ok)
-            if ok:
-                idle.append(connection)
-
-        idle += [await self._connect(done) for _ in range(8)]
-        start = loop.time()
-        for number in range(round(rate * (seconds + WARM_S))):
-            due = start + number / rate
-            await asyncio.sleep(max(0.0, due - loop.time()))
-            self._counting = loop.time() - start > WARM_S
-            connection = idle.pop() if idle else await self._connect(done)
-            open_ += 1
-            connection.send(self._next())
-        until = loop.time() + LATE_S
-        while open_ and loop.time() < until:
-            await asyncio.sleep(0.01)
-        self.errors += open_
-        for connection in idle:
-            connection.close()
-
-    async def saturation(self, connections: int, seconds: float) -> None:
-        """Closed loop: each connection sends its next request as soon as it has its answer."""
-        ending = False
-
-        def done(connection: Connection, began: float, ok: bool) -> None:
-            self._count(began, ok)
-            if ok and not ending:
-                connection.send(self._next())
-
-        opened = [await self._connect(done) for _ in range(connections)]
-        for connection in opened:
-            connection.send(self._next())
-        await asyncio.sleep(WARM_S)
-        self._counting = True
-        await asyncio.sleep(seconds)
-        self._counting, ending = False, True
-        for connection in opened:
+    def close(self) -> None:
+        """Drop every connection."""
+        for connection in self._idle:
             connection.close()
 
 
-async def run(options: argparse.Namespace) -> dict[str, object]:
-    """One measurement."""
-    host, _, port = options.address.rpartition(":")
-    load = Load(host, int(port))
-    if options.rate:
-        await load.constant(options.rate, options.seconds)
-    else:
-        await load.saturation(options.connections, options.seconds)
-    return {
-        "requests": load.requests,
-        "errors": load.errors,
-        "seconds": options.seconds,
-        "latencies_us": load.latencies_us if options.rate else [],
-    }
+async def constant_rate(address: tuple[str, int], made: list[bytes], rate: float, seconds: float) -> Sample:
+    """`rate` requests per second, whatever the answers do.
+
+    A request never waits for the answer of another, nor for a connection: with none at rest a new one is made. So a
+    gateway that stands still for a while is charged for all the requests that came in that while.
+    """
+    loop = asyncio.get_running_loop()
+    client, sample = Client(*address), Sample(seconds)
+    running: set[asyncio.Task[None]] = set()
+    start = loop.time() + 0.01
+    for number in range(int(rate * seconds)):
+        due = start + number / rate
+        await asyncio.sleep(max(0.0, due - loop.time()))
+        if len(running) >= _MOST_CONNECTIONS:
+            sample.errors += 1
+            continue
+        task = loop.create_task(client.one(made[number % len(made)], sample))
+        running.add(task)
+        task.add_done_callback(running.discard)
+    if running:
+        _, late = await asyncio.wait(running, timeout=_PATIENCE_S)
+        sample.errors += len(late)
+        for task in late:
+            task.cancel()
+    client.close()
+    sample.latencies_us.sort()
+    return sample
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("address")
-    parser.add_argument("--rate", type=float, default=0.0)
-    parser.add_argument("--connections", type=int, default=16)
-    parser.add_argument("--seconds", type=float, default=10.0)
-    import uvloop
+async def saturation(address: tuple[str, int], made: list[bytes], connections: int, seconds: float) -> Sample:
+    """`connections` connections, each sending its next request when it has its answer."""
+    client, sample = Client(*address), Sample(seconds)
+    start = time.perf_counter()
 
-    print(json.dumps(uvloop.run(run(parser.parse_args()))))
+    async def worker(first: int) -> None:
+        number = first
+        while time.perf_counter() - start < seconds:
+            errors = sample.errors
+            await client.one(made[number % len(made)], sample)
+            number += connections
+            if sample.errors > errors:
+                await asyncio.sleep(0.01)
 
-
-if __name__ == "__main__":
-    main()
+    await asyncio.gather(*(worker(number) for number in range(connections)))
+    sample.seconds = time.perf_counter() - start
+    client.close()
+    sample.latencies_us.sort()
+    return sample

@@ -1,6 +1,8 @@
-"""A vendor that costs next to nothing: every POST gets the same chat answer of about 1 KB.
+"""A vendor that answers at once, so that what is measured is what stands before it.
 
-python benchmarks/upstream.py      # prints its port, serves until stdin closes
+    python -m benchmarks.upstream
+
+Writes its port as the first line, serves until its stdin closes.
 """
 
 from __future__ import annotations
@@ -12,54 +14,80 @@ from typing import cast
 
 import httptools
 
-ANSWER = json.dumps(
-    {
-        "id": "chatcmpl-benchmark",
-        "object": "chat.completion",
+from benchmarks.machine import new_loop
+
+_WORDS = "The order index says that the parcel left the region on time and the latency budget holds. "
+_FRAMES = 24
+
+
+def _whole() -> bytes:
+    message = {"role": "assistant", "content": _WORDS * 6}
+    body = json.dumps(
+        {
+            "id": "chatcmpl-1",
+            "object": "chat.completion",
+            "created": 1_747_200_000,
+            "model": "gpt-4o",
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 160, "completion_tokens": 102, "total_tokens": 262},
+        }
+    ).encode()
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def _streamed() -> bytes:
+    """All frames of a stream, each as a chunk of its own."""
+    base = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
         "created": 1_747_200_000,
         "model": "gpt-4o",
-        "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": "All orders have left the house. " * 22},
-                "finish_reason": "stop",
-            }
-        ],
-        "usage": {"prompt_tokens": 160, "completion_tokens": 154, "total_tokens": 314},
     }
-).encode()
-RESPONSE = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(ANSWER) + ANSWER
-)
+    words = {"delta": {"content": _WORDS[:24]}, "index": 0, "finish_reason": None}
+    end = {"delta": {}, "index": 0, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 160, "completion_tokens": 102, "total_tokens": 262}
+    frames = [{**base, "choices": [words]}] * _FRAMES
+    frames += [{**base, "choices": [end]}, {**base, "choices": [], "usage": usage}]
+    lines = [b"data: " + json.dumps(frame).encode() + b"\n\n" for frame in frames] + [b"data: [DONE]\n\n"]
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(line), line) for line in lines) + b"0\r\n\r\n"
+    head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    return head.encode() + chunks
 
 
-class Answering(asyncio.Protocol):
-    """One connection; keep-alive, pipelining not needed."""
+WHOLE, STREAMED = _whole(), _streamed()
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self) -> None:
+        self._parser = httptools.HttpRequestParser(self)
+        self._body = b""
+        self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._parser = httptools.HttpRequestParser(self)
 
     def data_received(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self._transport.close()
+        self._parser.feed_data(data)
+
+    def on_body(self, data: bytes) -> None:
+        self._body += data
 
     def on_message_complete(self) -> None:
-        self._transport.write(RESPONSE)
+        assert self._transport is not None
+        streamed = b'"stream":true' in self._body or b'"stream": true' in self._body
+        self._transport.write(STREAMED if streamed else WHOLE)
+        self._body = b""
 
 
-async def serve() -> None:
-    """Until stdin closes."""
+async def _serve() -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Answering, "127.0.0.1", 0, backlog=1024)
+    server = await loop.create_server(_Connection, "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()
 
 
 if __name__ == "__main__":
-    import uvloop
-
-    uvloop.run(serve())
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(_serve())

@@ -36,7 +36,9 @@ class Draft:
     def meet(self, config: Config) -> bool:
         """The file is now `config`; whether the editor should load it. A dirty draft is never overwritten."""
         text, digest = file_of(config)
-        if digest == self.hash and text == self.base:
+        if digest == self.hash:
+            # Also when it came back to what the draft was made on: then there is nothing to ask any more.
+            self.theirs = None
             return False
         if not self.dirty or text == self.text:
             return True
@@ -56,10 +58,21 @@ def changed_lines(before: str, after: str) -> set[int]:
     if before == after:
         return set()
     a, b = before.split("\n"), after.split("\n")
+    # One key changes one place: without the equal ends the matcher's time no longer grows with the file.
+    head = _equal_start(a, b)
+    tail = _equal_start(a[head:][::-1], b[head:][::-1])
+    inner_a, inner_b = a[head : len(a) - tail], b[head : len(b) - tail]
     changed: set[int] = set()
-    for tag, _, _, start, end in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+    for tag, _, _, start, end in difflib.SequenceMatcher(None, inner_a, inner_b).get_opcodes():
         if tag == "delete":
-            changed.add(min(start, len(b) - 1))
+            changed.add(min(head + start, len(b) - 1))
         elif tag != "equal":
-            changed.update(range(start, end))
+            changed.update(range(head + start, head + end))
     return changed
+
+
+def _equal_start(a: list[str], b: list[str]) -> int:
+    for index, (left, right) in enumerate(zip(a, b, strict=False)):
+        if left != right:
+            return index
+    return min(len(a), len(b))

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import dataclasses
 import logging
+import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ MODES: tuple[Mode, ...] = ("thread", "process")
 _START_S = 30.0
 _MARGIN_S = 4.0
 """What a stop may take beyond its drain: cut requests, the last batch of events, closed files."""
+
+_SWITCH_S = 0.001
+"""A screen that draws hands the interpreter to the gateway's thread after this long; Python's own default is 5 ms."""
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +87,10 @@ class _ThreadHost:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ending: asyncio.Event | None = None
         self._drain_s = 0.0
+        self._switch_before_s = sys.getswitchinterval()
 
     def start(self) -> Started:
+        sys.setswitchinterval(_SWITCH_S)
         self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)
         self._thread.start()
         try:
@@ -103,6 +109,7 @@ class _ThreadHost:
             except RuntimeError:
                 logger.debug("the gateway's loop had ended by itself")
         thread.join(drain_s + _MARGIN_S)
+        sys.setswitchinterval(self._switch_before_s)
         if thread.is_alive():
             logger.warning("the gateway did not end in time")
 

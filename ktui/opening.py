@@ -123,9 +123,6 @@ class OwnSession:
         with self._lock:
             if self._closed:
                 return
-            # A stalled or busy screen gives the interpreter back five times as often as by default.
-            if self._options.mode == "thread":
-                sys.setswitchinterval(0.001)
             self._gateway = EmbeddedGateway(self._service_options(), self._options.mode)
             self._gateway.start()
 

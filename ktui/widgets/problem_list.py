@@ -31,9 +31,9 @@ class ProblemList(Widget, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = bindings("lists", only=_LIST_KEYS)
 
     class Chosen(Message):
-        """A problem was opened: the editor goes there."""
+        """A problem was opened: the editor goes there; None when there is none to open."""
 
-        def __init__(self, problem: Problem) -> None:
+        def __init__(self, problem: Problem | None) -> None:
             super().__init__()
             self.problem = problem
 
@@ -150,6 +150,5 @@ class ProblemList(Widget, can_focus=True):
         self.post_message(self.Moved())
 
     def action_item_open(self) -> None:
-        """The editor goes there."""
-        if self.current is not None:
-            self.post_message(self.Chosen(self.current))
+        """The editor goes there; without a problem, to its own cursor."""
+        self.post_message(self.Chosen(self.current))
