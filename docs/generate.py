@@ -1,7 +1,7 @@
 """Writes the documents that list what a registry holds. A test compares them with the registries.
 
-    python docs/generate.py          # write
-    python docs/generate.py --check  # exit 1 when a document is out of date
+python docs/generate.py          # write
+python docs/generate.py --check  # exit 1 when a document is out of date
 """
 
 from __future__ import annotations
@@ -55,8 +55,12 @@ def policy_reference() -> str:
         if kind.aliases:
             parts.append(f"Also written {', '.join(f'`{alias}`' for alias in kind.aliases)}.\n")
         if kind.act is None:
-            parts.append("Read and checked, **not yet enforced**: lint warns, and the header and `kt doctor` say so.\n")
-        own = {name for name in kind.model.model_fields if name not in PolicySpec.model_fields} - {"conditions"}
+            parts.append(
+                "Read and checked, **not yet enforced**: lint warns, and the header and `kt doctor` say so.\n"
+            )
+        own = {name for name in kind.model.model_fields if name not in PolicySpec.model_fields} - {
+            "conditions"
+        }
         parts += _tables_below(kind.model, own, set())
     parts += ["## `gateway`\n", *_table(GatewaySpec), "## `events`\n", *_table(EventsSpec)]
     return "\n".join(parts).rstrip() + "\n"
@@ -64,9 +68,7 @@ def policy_reference() -> str:
 
 def event_reference() -> str:
     """docs/events.md."""
-    rows = [
-        f"| `{name}` | {doc} |" for name, doc in _attribute_docs(event_module.Event).items()
-    ]
+    rows = [f"| `{name}` | {doc} |" for name, doc in _attribute_docs(event_module.Event).items()]
     return "\n".join(
         [
             "# Events\n",
@@ -127,9 +129,13 @@ def _annotation_name(annotation: Any) -> str:
         return "list"
     if origin is dict or (isinstance(annotation, type) and issubclass(annotation, Spec)):
         return "mapping"
-    return {"str": "text", "bool": "true or false", "int": "whole number", "Decimal": "number", "float": "number"}.get(
-        getattr(annotation, "__name__", ""), "text"
-    )
+    return {
+        "str": "text",
+        "bool": "true or false",
+        "int": "whole number",
+        "Decimal": "number",
+        "float": "number",
+    }.get(getattr(annotation, "__name__", ""), "text")
 
 
 def _attribute_docs(owner: type) -> dict[str, str]:

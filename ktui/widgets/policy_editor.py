@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
@@ -182,8 +183,12 @@ class PolicyEditor(TextArea):
         line = y + self.scroll_offset.y
         if line >= self.document.line_count:
             return strip
-        width = self.gutter_width
-        return Strip.join([self._gutter(line, width), strip.crop(width, None)])
+        width, room = self.gutter_width, self.size.width
+        text = strip.crop(width, room)
+        if cell_len(self.document[line]) - self.scroll_offset.x > room - width:
+            cut = Segment("…", Style.parse(role(self.app, "base")) + Style.parse(role(self.app, "muted")))
+            text = Strip.join([strip.crop(width, room - 1), Strip([cut], 1)])
+        return Strip.join([self._gutter(line, width), text])
 
     def _gutter(self, line: int, width: int) -> Strip:
         here = self._problems.get(line, [])

@@ -47,7 +47,20 @@ def find_gateway(api: str | None, state_dir: Path, env: Mapping[str, str]) -> Ga
         address = f"http://{live[0].api}"
     if "://" not in address:
         address = f"http://{address}"
-    return Gateway(address.rstrip("/"), read_token(state_dir, env))
+    address = address.rstrip("/")
+    if not env.get("KT_API_TOKEN") and not _is_ours(address, state_dir):
+        raise UsageError(
+            f"{address} is not a gateway of the state directory {state_dir}, so its token is not sent there; set KT_API_TOKEN"
+        )
+    return Gateway(address, read_token(state_dir, env))
+
+
+def _is_ours(address: str, state_dir: Path) -> bool:
+    """Whether a live gateway of the state directory listens there (by whichever name of loopback)."""
+    from proxy.service.state_dir import running_gateways
+
+    wanted = address.partition("://")[2].replace("localhost", "127.0.0.1")
+    return any(record.api == wanted for record in running_gateways(state_dir))
 
 
 def read_token(state_dir: Path, env: Mapping[str, str]) -> Secret:

@@ -22,6 +22,8 @@ _MAX_GROUPS = 64
 """Arms in one bucket; a policy file with more is shown without the rest."""
 _AHEAD_BUCKETS = 6
 _MAX_MARKERS = 200
+SETTLE_MS = 4_000
+"""How long after its end a span of time is taken to have all but its slowest answers."""
 _MIN_SPAN_MS = 2_000
 """A rate over less is noise."""
 
@@ -95,6 +97,15 @@ class Series:
         body["from"] = body.pop("from_s")
         body["to"] = body.pop("to_s")
         return body
+
+
+def _leave_out_unsettled(values: list[float | None], starts: list[int], width: int, now: int) -> None:
+    """Empty the last points while their slow answers are still to come; a line's only point stays."""
+    for index in range(len(values) - 1, 0, -1):
+        if (starts[index] + width) * BUCKET_MS <= now - SETTLE_MS:
+            return
+        if any(value is not None for value in values[:index]):
+            values[index] = None
 
 
 class LiveMetrics:
@@ -232,6 +243,9 @@ class LiveMetrics:
         lines = [
             self._line(known, group, starts, width, end) for group in self._groups(group_by, starts[0], end)
         ]
+        if known.settles:
+            for line in lines:
+                _leave_out_unsettled(line.values, starts, width, now)
         from_s = starts[0] * BUCKET_S
         return Series(
             metric=metric,

@@ -90,6 +90,8 @@ class Metric:
     unit: str
     title: str
     value: Callable[[Tally], float | None]
+    settles: bool = True
+    """Whether quick answers come in before slow ones, so that a moment still under way would flatter it."""
 
 
 def _cost_per_1k(tally: Tally) -> float | None:
@@ -111,8 +113,10 @@ METRICS: Mapping[str, Metric] = {
             "ttft_p95", "ms", "Time to first token, 95th percentile", lambda tally: tally.ttft.quantile(0.95)
         ),
         Metric("cost_per_1k", "$", "Cost of 1,000 priced requests", _cost_per_1k),
-        Metric("requests", "requests", "Requests", lambda tally: float(tally.requests)),
-        Metric("errors", "requests", "Requests that failed", lambda tally: float(tally.errors)),
+        Metric("requests", "requests", "Requests", lambda tally: float(tally.requests), settles=False),
+        Metric(
+            "errors", "requests", "Requests that failed", lambda tally: float(tally.errors), settles=False
+        ),
         Metric("error_rate", "ratio", "Share of requests that failed", _error_rate),
         Metric("unpriced", "requests", "Requests without a known price", lambda tally: float(tally.unpriced)),
     )

@@ -10,7 +10,9 @@ import pytest
 SCREEN_MODULES = "('textual', 'plotext', 'ktui')"
 
 
-@pytest.mark.parametrize("module", ["proxy.service", "proxy.cli.main", "proxy.gateway.app", "proxy.policy.plan"])
+@pytest.mark.parametrize(
+    "module", ["proxy.service", "proxy.cli.main", "proxy.gateway.app", "proxy.policy.plan"]
+)
 def test_the_gateway_loads_without_the_screen(module: str) -> None:
     code = f"import sys, {module}; sys.exit(', '.join(m for m in {SCREEN_MODULES} if m in sys.modules) or 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -17,7 +17,7 @@ from proxy.base.times import parse_moment, parse_span, rfc3339
 
 def test_secret_never_shows_itself() -> None:
     secret = Secret("sk-canary")
-    assert "canary" not in f"{secret} {secret!r} {secret:>20} {[secret]} {({'key': secret})}"
+    assert "canary" not in f"{secret} {secret!r} {secret:>20} {[secret]} { ({'key': secret}) }"
     with pytest.raises(TypeError):
         pickle.dumps(secret)
     with pytest.raises(TypeError):
