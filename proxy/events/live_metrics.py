@@ -278,20 +278,22 @@ class LiveMetrics:
             if began is None or stop < began:
                 values.append(None)
                 continue
-            tally = self._merged(group, start, stop)
+            # One bucket is its own tally: no copy is made of it.
+            tally = self._buckets.get(start, {}).get(group) if stop == start else None
+            tally = tally or self._merged(group, start, stop, sketches=metric.sketched)
             values.append(metric.value(tally))
-            whole.merge(tally)
+            whole.merge(tally, sketches=metric.sketched)
         window_value = None if began is None else metric.value(whole)
         if group is None:
             return SeriesLine("all", None, values, window_value)
         return SeriesLine(group[1], group[0], values, window_value)
 
-    def _merged(self, group: Group, first: int, last: int) -> Tally:
+    def _merged(self, group: Group, first: int, last: int, *, sketches: bool = True) -> Tally:
         merged = Tally()
         for index in range(first, last + 1):
             tally = self._buckets.get(index, {}).get(group)
             if tally is not None:
-                merged.merge(tally)
+                merged.merge(tally, sketches=sketches)
         return merged
 
     def split_observed(self, split: str, now_ms: int | None = None) -> SplitObserved:

@@ -71,15 +71,16 @@ class Tally:
         if sample.ttft:
             self.ttft.add_bucket(sample.ttft_bucket)
 
-    def merge(self, other: Tally) -> None:
-        """Take in what `other` has counted."""
+    def merge(self, other: Tally, *, sketches: bool = True) -> None:
+        """Take in what `other` has counted; without `sketches` the quantiles are left as they are."""
         self.requests += other.requests
         self.errors += other.errors
         self.priced += other.priced
         self.unpriced += other.unpriced
         self.cost_nanos += other.cost_nanos
-        self.latency.merge(other.latency)
-        self.ttft.merge(other.ttft)
+        if sketches:
+            self.latency.merge(other.latency)
+            self.ttft.merge(other.ttft)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,8 @@ class Metric:
     unit: str
     title: str
     value: Callable[[Tally], float | None]
+    sketched: bool = False
+    """Whether it is read off a sketch (merging those is what costs)."""
     settles: bool = True
     """Whether quick answers come in before slow ones, so that a moment still under way would flatter it."""
 
@@ -105,12 +108,36 @@ def _error_rate(tally: Tally) -> float | None:
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("latency_p50", "ms", "Latency, median", lambda tally: tally.latency.quantile(0.5)),
-        Metric("latency_p95", "ms", "Latency, 95th percentile", lambda tally: tally.latency.quantile(0.95)),
-        Metric("latency_p99", "ms", "Latency, 99th percentile", lambda tally: tally.latency.quantile(0.99)),
-        Metric("ttft_p50", "ms", "Time to first token, median", lambda tally: tally.ttft.quantile(0.5)),
         Metric(
-            "ttft_p95", "ms", "Time to first token, 95th percentile", lambda tally: tally.ttft.quantile(0.95)
+            "latency_p50", "ms", "Latency, median", lambda tally: tally.latency.quantile(0.5), sketched=True
+        ),
+        Metric(
+            "latency_p95",
+            "ms",
+            "Latency, 95th percentile",
+            lambda tally: tally.latency.quantile(0.95),
+            sketched=True,
+        ),
+        Metric(
+            "latency_p99",
+            "ms",
+            "Latency, 99th percentile",
+            lambda tally: tally.latency.quantile(0.99),
+            sketched=True,
+        ),
+        Metric(
+            "ttft_p50",
+            "ms",
+            "Time to first token, median",
+            lambda tally: tally.ttft.quantile(0.5),
+            sketched=True,
+        ),
+        Metric(
+            "ttft_p95",
+            "ms",
+            "Time to first token, 95th percentile",
+            lambda tally: tally.ttft.quantile(0.95),
+            sketched=True,
         ),
         Metric("cost_per_1k", "$", "Cost of 1,000 priced requests", _cost_per_1k),
         Metric("requests", "requests", "Requests", lambda tally: float(tally.requests), settles=False),
