@@ -257,9 +257,7 @@ class _Reader:
         for entry in node.entries:
             spec = self._converter.model(entry.value, PricingSpec, ("prices", entry.key.value))
             if spec is not None:
-                prices[entry.key.value] = Pricing(
-                    spec.input, spec.output, spec.cached_input, spec.cache_write
-                )
+                prices[entry.key.value] = spec.pricing()
         return prices
 
     def _items(self, path: Path) -> list[tuple[Path, Node]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
@@ -66,6 +66,10 @@ class Pricing:
     output: Decimal | None = None
     cached_input: Decimal | None = None
     cache_write: Decimal | None = None
+    cache_write_1h: Decimal | None = None
+    input_audio: Decimal | None = None
+    output_audio: Decimal | None = None
+    input_image: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,18 @@ class PricingSpec(Spec):
     """Input read from the vendor's prompt cache."""
     cache_write: Money | None = None
     """Input written to the vendor's prompt cache."""
+    cache_write_1h: Money | None = None
+    """Input written to be kept for an hour; as cache_write when not given."""
+    input_audio: Money | None = None
+    """Audio input; as input when not given."""
+    output_audio: Money | None = None
+    """Audio output; as output when not given."""
+    input_image: Money | None = None
+    """Image input; as input when not given."""
+
+    def pricing(self) -> Pricing:
+        """The prices alone."""
+        return Pricing(**{field.name: getattr(self, field.name) for field in fields(Pricing)})
 
 
 class TimeoutsSpec(Spec):
@@ -263,10 +279,7 @@ def resolve(entry: TargetEntry) -> TargetSpec | None:
         models=entry.models or _default_models(provider, deployments),
         deployments=deployments,
         api_version=entry.api_version,
-        pricing={
-            model: Pricing(price.input, price.output, price.cached_input, price.cache_write)
-            for model, price in (entry.pricing or {}).items()
-        },
+        pricing={model: price.pricing() for model, price in (entry.pricing or {}).items()},
         price_as=entry.price_as,
         timeouts=_timeouts(entry.timeouts),
         headers=entry.headers or {},

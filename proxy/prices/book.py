@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
 
@@ -95,27 +95,20 @@ class PriceBook:
         return None
 
 
+_FIGURES = tuple(field.name for field in fields(Pricing))
+"""`Pricing` and `Quote` call the same prices by the same names."""
+
+
 def _from_file(pricing: Pricing) -> Quote:
-    return Quote(
-        _rate(pricing.input),
-        _rate(pricing.output),
-        _rate(pricing.cached_input),
-        _rate(pricing.cache_write),
-        "file",
-    )
+    return Quote(**{name: _rate(getattr(pricing, name)) for name in _FIGURES}, source="file")
 
 
 def _patched(quote: Quote | None, pricing: Pricing) -> Quote | None:
     """`quote` with the single prices that the file gives; without a price for input there is no quote to patch."""
     if quote is None:
         return None
-    return replace(
-        quote,
-        output=_rate(pricing.output) or quote.output,
-        cached_input=_rate(pricing.cached_input) or quote.cached_input,
-        cache_write=_rate(pricing.cache_write) or quote.cache_write,
-        source=f"file, {quote.source}",
-    )
+    given = {name: rate for name in _FIGURES if (rate := _rate(getattr(pricing, name))) is not None}
+    return replace(quote, **given, source=f"file, {quote.source}")
 
 
 def _rate(price: Decimal | None) -> Rate | None:

@@ -55,6 +55,10 @@ def _quote(prices: Any) -> Quote | None:
         _rate(prices.cache_read_mtok),
         _rate(prices.cache_write_mtok),
         source_name(),
+        cache_write_1h=_rate(prices.cache_write_1h_mtok),
+        input_audio=_rate(prices.input_audio_mtok),
+        output_audio=_rate(prices.output_audio_mtok),
+        input_image=_rate(prices.input_image_mtok),
     )
 
 

@@ -33,7 +33,11 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The prices of one model at one target. None: not known; cached and written input then cost what input costs."""
+    """The prices of one model at one target.
+
+    None: not known. Cached, written, audio and image input then cost what input costs, audio output what output
+    costs, and input written for an hour what written input costs.
+    """
 
     input: Rate | None
     output: Rate | None
@@ -41,6 +45,10 @@ class Quote:
     cache_write: Rate | None = None
     source: str = "file"
     """Who says so: `file`, or the name and version of the bundled data."""
+    cache_write_1h: Rate | None = None
+    input_audio: Rate | None = None
+    output_audio: Rate | None = None
+    input_image: Rate | None = None
 
 
 Cost = tuple[int | None, CostStatus, str | None]
@@ -62,22 +70,38 @@ def cost(quote: Quote | None, usage: Usage) -> Cost:
         outputs = 0
     if inputs is None or outputs is None or quote.input is None:
         return None, "unpriced", quote.source
-    cached, cached_sound = _part(usage.cached_tokens, inputs)
-    written, written_sound = _part(usage.cache_write_tokens, inputs - cached)
     if outputs and quote.output is None:
         return None, "unpriced", quote.source
-    dollars = (
-        (inputs - cached - written) * quote.input.at(inputs)
-        + cached * (quote.cached_input or quote.input).at(inputs)
-        + written * (quote.cache_write or quote.input).at(inputs)
-    )
+    spent, sound = _input_cost(quote, quote.input, usage, inputs)
     if quote.output is not None:
-        dollars += outputs * quote.output.at(inputs)
-    return (
-        to_nanos(dollars / _MILLION),
-        "priced" if cached_sound and written_sound else "estimated",
-        quote.source,
+        audio, audio_sound = _part(usage.output_audio_tokens, outputs)
+        rate = quote.output.at(inputs)
+        spent += (outputs - audio) * rate + audio * (quote.output_audio or quote.output).at(inputs)
+        sound = sound and audio_sound
+    return to_nanos(spent / _MILLION), "priced" if sound else "estimated", quote.source
+
+
+def _input_cost(quote: Quote, base: Rate, usage: Usage, inputs: int) -> tuple[Decimal, bool]:
+    """Millionths of dollars that the input cost, and whether its parts fit into the whole.
+
+    What is written for an hour is a part of what is written.
+    """
+    written_rate = quote.cache_write or base
+    hour, hour_sound = _part(usage.cache_write_1h_tokens, max(usage.cache_write_tokens or 0, 0))
+    parts = (
+        (usage.cached_tokens, quote.cached_input or base),
+        (hour, quote.cache_write_1h or written_rate),
+        (usage.cache_write_tokens and usage.cache_write_tokens - hour, written_rate),
+        (usage.input_audio_tokens, quote.input_audio or base),
+        (usage.input_image_tokens, quote.input_image or base),
     )
+    rest, spent, sound = inputs, Decimal(0), hour_sound
+    for reported, rate in parts:
+        tokens, fits = _part(reported, rest)
+        rest -= tokens
+        spent += tokens * rate.at(inputs)
+        sound = sound and fits
+    return spent + rest * base.at(inputs), sound
 
 
 def _sound(tokens: int | None) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 _MAX_TOKENS = 10**12
@@ -14,7 +14,8 @@ _MAX_TOKENS = 10**12
 class Usage:
     """Tokens of one answer. `None`: not reported; it is never written as 0.
 
-    `input_tokens` includes cached and cache-write tokens; `output_tokens` includes reasoning tokens.
+    `input_tokens` includes cached and cache-write tokens, and those of audio and images; `output_tokens` includes
+    reasoning and audio tokens. The other figures are parts of these two.
     """
 
     input_tokens: int | None = None
@@ -22,8 +23,13 @@ class Usage:
     cached_tokens: int | None = None
     """Input read from the vendor's prompt cache."""
     cache_write_tokens: int | None = None
-    """Input written to the vendor's prompt cache."""
+    """Input written to the vendor's prompt cache, whatever its life."""
     reasoning_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    """The part of `cache_write_tokens` that is kept for an hour, which costs more."""
+    input_audio_tokens: int | None = None
+    output_audio_tokens: int | None = None
+    input_image_tokens: int | None = None
 
     @property
     def reported(self) -> bool:
@@ -32,13 +38,11 @@ class Usage:
 
     def merged(self, later: Usage) -> Usage:
         """This, with every figure that `later` knows replaced: figures of a stream are cumulative."""
-        return Usage(
-            self.input_tokens if later.input_tokens is None else later.input_tokens,
-            self.output_tokens if later.output_tokens is None else later.output_tokens,
-            self.cached_tokens if later.cached_tokens is None else later.cached_tokens,
-            self.cache_write_tokens if later.cache_write_tokens is None else later.cache_write_tokens,
-            self.reasoning_tokens if later.reasoning_tokens is None else later.reasoning_tokens,
-        )
+        known = {name: value for name in _FIGURES if (value := getattr(later, name)) is not None}
+        return replace(self, **known)
+
+
+_FIGURES = tuple(field.name for field in fields(Usage))
 
 
 def _count(value: object) -> int | None:
@@ -59,7 +63,7 @@ def _part(value: object, whole: int | None) -> int | None:
 
 
 def openai_usage(report: Mapping[str, Any]) -> Usage | None:
-    """Usage from an OpenAI `usage` object (chat, completions, embeddings, responses).
+    """Usage from an OpenAI `usage` object (chat, completions, embeddings, responses, images, audio).
 
     None when it says nothing.
     """
@@ -67,14 +71,54 @@ def openai_usage(report: Mapping[str, Any]) -> Usage | None:
     outputs = _count(report.get("completion_tokens", report.get("output_tokens")))
     if inputs is None and outputs is None:
         return None
-    into = report.get("prompt_tokens_details") or report.get("input_tokens_details")
-    out = report.get("completion_tokens_details") or report.get("output_tokens_details")
-    into = into if isinstance(into, Mapping) else {}
-    out = out if isinstance(out, Mapping) else {}
+    into = _mapping(report, "prompt_tokens_details", "input_tokens_details", "input_token_details")
+    out = _mapping(report, "completion_tokens_details", "output_tokens_details", "output_token_details")
     return Usage(
         input_tokens=inputs,
         output_tokens=outputs,
         cached_tokens=_part(into.get("cached_tokens"), inputs),
         cache_write_tokens=_part(into.get("cache_write_tokens"), inputs),
         reasoning_tokens=_part(out.get("reasoning_tokens"), outputs),
+        input_audio_tokens=_part(into.get("audio_tokens"), inputs),
+        output_audio_tokens=_part(out.get("audio_tokens"), outputs),
+        input_image_tokens=_part(into.get("image_tokens"), inputs),
     )
+
+
+def anthropic_usage(report: Mapping[str, Any]) -> Usage | None:
+    """Usage from an Anthropic `usage` object (messages; `message_start` and `message_delta` of a stream).
+
+    Anthropic counts cache reads and writes beside `input_tokens`; here they are part of it. A report without
+    `input_tokens` (an early `message_delta`) gives no input figures, so that merging keeps the earlier ones.
+    None when it says nothing.
+    """
+    fresh, outputs = _count(report.get("input_tokens")), _count(report.get("output_tokens"))
+    read = _count(report.get("cache_read_input_tokens"))
+    written = _count(report.get("cache_creation_input_tokens"))
+    details = _mapping(report, "cache_creation")
+    five_minutes = _count(details.get("ephemeral_5m_input_tokens"))
+    hour = _count(details.get("ephemeral_1h_input_tokens"))
+    if written is None and (five_minutes is not None or hour is not None):
+        written = (five_minutes or 0) + (hour or 0)
+    if fresh is None and outputs is None:
+        return None
+    if fresh is None:
+        return Usage(output_tokens=outputs)
+    thinking = _mapping(report, "output_tokens_details")
+    return Usage(
+        input_tokens=fresh + (read or 0) + (written or 0),
+        output_tokens=outputs,
+        cached_tokens=read,
+        cache_write_tokens=written,
+        reasoning_tokens=_part(thinking.get("thinking_tokens"), outputs),
+        cache_write_1h_tokens=_part(hour, written),
+    )
+
+
+def _mapping(report: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """The first of `names` that holds an object; an empty one when none does."""
+    for name in names:
+        value = report.get(name)
+        if isinstance(value, Mapping) and value:
+            return value
+    return {}
