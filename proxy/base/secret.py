@@ -41,3 +41,22 @@ class Secret:
 
     def __reduce__(self) -> str:
         raise TypeError("a Secret is never pickled")
+
+
+class SecretDigest:
+    """The SHA-256 of a secret: enough to recognise it, not to show it."""
+
+    __slots__ = ("_digest",)
+
+    def __init__(self, hex_digest: str) -> None:
+        """`hex_digest`: 64 hex digits. Raises ValueError for anything else."""
+        self._digest = bytes.fromhex(hex_digest)
+        if len(self._digest) != 32:
+            raise ValueError("a SHA-256 has 64 hex digits")
+
+    def matches(self, candidate: bytes) -> bool:
+        """Whether `candidate` is the secret, compared in constant time."""
+        return hmac.compare_digest(self._digest, sha256(candidate).digest())
+
+    def __repr__(self) -> str:
+        return "***"

@@ -27,6 +27,8 @@ def exits() -> Iterator[None]:
     """Turns our errors into one sentence and an exit code; a closed pipe ends quietly."""
     try:
         yield
+        # Now, while a failure to write can still be told; at interpreter exit it would be a traceback.
+        sys.stdout.flush()
     except UsageError as error:
         complain(str(error))
         raise typer.Exit(USAGE) from None
@@ -34,11 +36,20 @@ def exits() -> Iterator[None]:
         complain(str(error))
         raise typer.Exit(PROBLEMS) from None
     except BrokenPipeError:
-        # What is still buffered must not raise again at interpreter exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         raise typer.Exit(FINE) from None
+    except OSError as error:
+        _give_up_stdout()
+        where = f"{error.filename}: " if error.filename else "the output could not be written: "
+        complain(f"{where}{error.strerror or error}")
+        raise typer.Exit(PROBLEMS) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def _give_up_stdout() -> None:
+    """What is still buffered must not raise again at interpreter exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(sentence: str) -> None:

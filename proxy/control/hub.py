@@ -10,6 +10,7 @@ from proxy.base.times import now_ms
 from proxy.config.manager import ConfigManager
 from proxy.events.live_metrics import LiveMetrics
 from proxy.events.store import EventStore
+from proxy.prices.listing import Priced
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,9 @@ class DataPlaneView(Protocol):
     def models(self) -> Sequence[str]:
         """The names a client may ask for."""
 
+    def prices(self) -> Sequence[Priced]:
+        """Every model that is served by name, at each of its targets, with its price."""
+
 
 @dataclass(slots=True)
 class GatewayInfo:
@@ -57,6 +61,9 @@ class CountedStore(EventStore, Protocol):
 
     def total(self) -> int:
         """Events kept."""
+
+    async def unpriced(self, since_ms: int) -> list[tuple[str, str, int]]:
+        """(target, model, requests) since then whose cost is not known."""
 
     @property
     def last_timestamp_ms(self) -> int | None:

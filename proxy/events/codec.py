@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from proxy.events.event import Event
+from proxy.policy.recorded import CHANGED
 
 FIELDS: tuple[str, ...] = tuple(f.name for f in fields(Event) if f.name != "seq")
 """Names of the stored fields, in the order of the table's columns."""
@@ -36,6 +37,8 @@ _REQUIRED = frozenset(
         "latency_ms",
     )
 )
+
+_DECIDED_FROM = ("endpoint", "requested_model", "stream", "draw", "key", "facts")
 
 _encoder = msgspec.json.Encoder()
 _values = attrgetter(*FIELDS)
@@ -87,11 +90,15 @@ def decode(payload: bytes) -> Event:
 def clean(event: Event) -> Event:
     """A copy of `event` whose values have their types, fit 64-bit columns and are valid Unicode without NUL.
 
-    A number that is not one becomes unknown where the field may be unknown, otherwise 0.
+    A number that is not one becomes unknown where the field may be unknown, otherwise 0. Facts that are no
+    longer those of the request are marked, so that no replay rests on them.
     """
-    return replace(
+    cleaned = replace(
         event, **{name: _clean_field(name, getattr(event, name)) for name in _KIND if name != "seq"}
     )
+    if any(getattr(cleaned, name) != getattr(event, name) for name in _DECIDED_FROM):
+        cleaned.facts[CHANGED] = True
+    return cleaned
 
 
 def _clean_field(name: str, value: Any) -> Any:

@@ -50,6 +50,15 @@ class EventReader:
         rows = await self._rows(f"{SELECT} WHERE id = ?", (event_id.encode("utf-8", "replace").decode(),))
         return from_row(rows[0]) if rows else None
 
+    async def unpriced(self, since_ms: int) -> list[tuple[str, str, int]]:
+        """(target, model, requests) that went upstream since `since_ms` and whose cost is not known; most first."""
+        rows = await self._rows(
+            "SELECT coalesce(target, ''), model, count(*) FROM events INDEXED BY events_timestamp "
+            "WHERE timestamp_ms >= ? AND cost_status = 'unpriced' GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2",
+            (_bounded(since_ms),),
+        )
+        return [(target, model, count) for target, model, count in rows]
+
     async def query(self, query: EventQuery) -> AsyncIterator[Event]:
         """The events of `query` in pages. Rows inserted after the first page are left out."""
         if query.limit is not None and query.limit <= 0:

@@ -144,6 +144,10 @@ class SqliteEventStore:
         """The events of `query`; flat memory, short reads."""
         return self._reader.query(query)
 
+    async def unpriced(self, since_ms: int) -> list[tuple[str, str, int]]:
+        """See EventReader."""
+        return await self._reader.unpriced(since_ms)
+
     async def get(self, event_id: str) -> Event | None:
         """One event by id."""
         return await self._reader.get(event_id)

@@ -10,6 +10,7 @@ from proxy.gateway.exchange import Exchange, make_draw
 from proxy.gateway.guard import Headers
 from proxy.gateway.runtime import NamedKey, Runtime, Snapshot
 from proxy.policy.facts import RequestFacts
+from proxy.policy.recorded import DEFAULT_UNIT_HEADERS
 from proxy.wire.errors import RequestError
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -26,8 +27,8 @@ class ClientGoneError(Exception):
     """The client left before its request was complete."""
 
 
-def find_key(runtime: Runtime, snapshot: Snapshot | None, headers: Headers) -> tuple[str, bytes] | None:
-    """Name of the client key shown and the header it came in; None when no key is needed.
+def find_key(runtime: Runtime, snapshot: Snapshot | None, headers: Headers) -> tuple[NamedKey, bytes] | None:
+    """The client key shown and the header it came in; None when no key is needed.
 
     Raises RequestError (401), the same for a missing and for a wrong key.
     """
@@ -54,13 +55,20 @@ def _candidates(headers: Headers) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def _matching(known: tuple[NamedKey, ...], candidate: bytes) -> str | None:
+def _matching(known: tuple[NamedKey, ...], candidate: bytes) -> NamedKey | None:
     """Every key is compared, so that the time taken tells nothing."""
-    name = None
+    found = None
     for key in known:
-        if key.secret.matches(candidate) and name is None:
-            name = key.name
-    return name
+        if key.secret.matches(candidate) and found is None:
+            found = key
+    return found
+
+
+def check_key_allows(key: NamedKey | None, model: str) -> None:
+    """Raises RequestError (403) when the holder of `key` may not ask for `model`."""
+    if key is not None and not key.allows(model):
+        message = f"the client key {key.name!r} may not ask for the model {model!r}"
+        raise RequestError(403, "model_not_allowed", message, param="model")
 
 
 async def read_body(receive: Receive, limit: int, within_s: float) -> bytes:
@@ -109,12 +117,12 @@ def _late(within_s: float) -> RequestError:
 
 
 def facts_of(exchange: Exchange, snapshot: Snapshot) -> RequestFacts:
-    """What the plan decides from. Only headers and metadata that it asks for are read."""
+    """What the plan decides from. Only headers that it, or any first split, asks for are read."""
     parsed = exchange.parsed
     if parsed is None:
         raise ValueError("facts are made of a request that was read")
     plan = snapshot.plan
-    wanted = plan.kept_headers | plan.unit_headers
+    wanted = plan.kept_headers | plan.unit_headers | DEFAULT_UNIT_HEADERS
     return RequestFacts(
         endpoint=exchange.endpoint,
         requested_model=parsed.model,
@@ -128,7 +136,7 @@ def facts_of(exchange: Exchange, snapshot: Snapshot) -> RequestFacts:
         user=parsed.user,
         safety_identifier=parsed.safety_identifier,
         key=exchange.key,
-        headers=_wanted_headers(exchange.headers, wanted - _CREDENTIALS) if wanted else {},
+        headers=_wanted_headers(exchange.headers, wanted - _CREDENTIALS),
         metadata=parsed.metadata,
     )
 

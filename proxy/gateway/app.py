@@ -10,13 +10,20 @@ from typing import Any
 import msgspec
 
 from proxy.events.event import Outcome
-from proxy.gateway.admission import ClientGoneError, Receive, facts_of, find_key, read_body
+from proxy.gateway.admission import (
+    ClientGoneError,
+    Receive,
+    check_key_allows,
+    facts_of,
+    find_key,
+    read_body,
+)
 from proxy.gateway.dispatch import came_from_here, dispatch
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.guard import check_browser
 from proxy.gateway.recorder import RefusalSampler, record
 from proxy.gateway.relay import Relay
-from proxy.gateway.runtime import Runtime
+from proxy.gateway.runtime import NamedKey, Runtime
 from proxy.policy.facts import Decision, Endpoint
 from proxy.wire.chat import ParsedRequest, read_request
 from proxy.wire.errors import RequestError, error_body, error_frame
@@ -39,7 +46,9 @@ _DRAIN_S = 30.0
 _LEFTOVER_BYTES = 1024 * 1024
 _LEFTOVER_S = 1.0
 _SAMPLED = frozenset({401, 404, 405, 429})
-_BLOCKING = frozenset({"invalid_api_key", "policy_blocked", "host_not_allowed", "origin_not_allowed"})
+_BLOCKING = frozenset(
+    {"invalid_api_key", "model_not_allowed", "policy_blocked", "host_not_allowed", "origin_not_allowed"}
+)
 _RETRY_AFTER = b"1"
 
 
@@ -82,13 +91,13 @@ class DataPlane:
         exchange = Exchange("chat", scope["headers"], snapshot=self.runtime.snapshot)
         try:
             self._admit(exchange)
-            body = self._models(path, scope["method"])
+            body = self._models(path, scope["method"], exchange.client_key)
         except RequestError as error:
             await _send_error(send, error, exchange.minted_headers())
             return
         await _send_json(send, 200, body, exchange.minted_headers())
 
-    def _models(self, path: str, method: str) -> bytes:
+    def _models(self, path: str, method: str, key: NamedKey | None) -> bytes:
         listing = path == "/v1/models"
         if not listing and not path.startswith("/v1/models/"):
             raise RequestError(404, "unknown_route", "this path is not served by the gateway")
@@ -98,12 +107,12 @@ class DataPlane:
         if snapshot is None:
             raise RequestError(503, "no_policy", "the gateway runs no policy yet")
         if listing:
-            entries = [_model_entry(name, owner) for name, owner in snapshot.models]
+            entries = [_model_entry(name, owner) for name, owner in snapshot.models if _may_ask(key, name)]
             return msgspec.json.encode({"object": "list", "data": entries})
         wanted = path.removeprefix("/v1/models/")
         served = snapshot.routes.for_model(wanted)
         owner = dict(snapshot.models).get(wanted) or (served[0].provider if served else None)
-        if owner is None:
+        if owner is None or not _may_ask(key, wanted):
             message = f"no target of this gateway serves the model {wanted!r}"
             raise RequestError(404, "model_not_found", message, param="model")
         return msgspec.json.encode(_model_entry(wanted, owner))
@@ -114,7 +123,7 @@ class DataPlane:
         allowed = self.runtime.own_hosts | (snapshot.allow_hosts if snapshot is not None else frozenset())
         found = find_key(self.runtime, snapshot, exchange.headers)
         if found is not None:
-            exchange.key, exchange.key_header = found
+            exchange.client_key, exchange.key_header = found
         else:
             # Without keys, being on this machine is all it takes; a web page must not be able to borrow that.
             refusal = check_browser(exchange.headers, allowed)
@@ -181,6 +190,7 @@ class DataPlane:
         snapshot = exchange.snapshot
         if snapshot is None:
             raise RequestError(503, "no_policy", "the gateway runs no policy yet")
+        check_key_allows(exchange.client_key, parsed.model)
         exchange.facts = facts_of(exchange, snapshot)
         decision = exchange.decision = snapshot.plan.decide(exchange.facts)
         if decision.refusal is not None:
@@ -324,6 +334,10 @@ def _normalised(path: str) -> str:
     if "//" not in path and (not path.endswith("/") or path == "/"):
         return path
     return "/" + "/".join(part for part in path.split("/") if part)
+
+
+def _may_ask(key: NamedKey | None, model: str) -> bool:
+    return key is None or key.allows(model)
 
 
 def _model_entry(name: str, owner: str) -> dict[str, Any]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from proxy.base.ids import uuid7
 from proxy.base.sanitise import header_value
 from proxy.gateway.guard import Headers
-from proxy.gateway.runtime import Snapshot
+from proxy.gateway.runtime import NamedKey, Snapshot
 from proxy.policy.facts import Decision, Endpoint, RequestFacts
+from proxy.policy.recorded import arrival
 from proxy.upstream.targets import Target
 from proxy.wire.chat import ParsedRequest
 from proxy.wire.usage import Usage
@@ -29,15 +30,25 @@ class Exchange:
     started: float = field(default_factory=time.perf_counter)
     id: str = ""
     snapshot: Snapshot | None = None
-    key: str | None = None
-    """Name of the client key."""
+    client_key: NamedKey | None = None
     key_header: bytes | None = None
     """Header the client key came in; it never goes upstream."""
     parsed: ParsedRequest | None = None
     facts: RequestFacts | None = None
     decision: Decision | None = None
+    path: str = "chat/completions"
+    """What is asked for, below the version of the API, as the client's dialect names it."""
+    content_type: str = "application/json"
+    """Of the request body."""
     target: Target | None = None
+    """Of the last attempt."""
+    model: str | None = None
+    """Policy-terms name of the model of the last attempt."""
     attempts: int = 0
+    attempt_log: list[dict[str, Any]] = field(default_factory=list)
+    """Every attempt that was made, the last one too."""
+    dropped_params: tuple[str, ...] = ()
+    """Parameters of the request that the target's dialect cannot carry."""
     overhead_us: int | None = None
     first_token: float | None = None
     usage: Usage | None = None
@@ -56,9 +67,14 @@ class Exchange:
             self.id = uuid7(self.arrived_ns // 1_000_000)
 
     @property
+    def key(self) -> str | None:
+        """Name of the client key."""
+        return self.client_key.name if self.client_key is not None else None
+
+    @property
     def arrived(self) -> datetime:
-        """Wall clock of arrival, UTC."""
-        return datetime.fromtimestamp(self.arrived_ns / 1e9, UTC)
+        """Wall clock of arrival, UTC, in the milliseconds that the event keeps: a replay sees the same moment."""
+        return arrival(self.arrived_ns // 1_000_000)
 
     def mark_sent(self) -> None:
         """The first request upstream is about to leave: until now the time was ours."""
@@ -72,8 +88,11 @@ class Exchange:
             spent = int((time.perf_counter() - self.started) * 1e6)
         headers = [(b"x-kt-request-id", self.id.encode()), (b"x-kt-overhead-us", b"%d" % spent)]
         decision = self.decision
+        if self.dropped_params:
+            names = ",".join(header_value(name) for name in self.dropped_params)
+            headers.append((b"x-kt-dropped-params", names[:_POLICY_LIMIT].encode()))
         if decision is not None:
-            headers.append((b"x-kt-model", header_value(decision.model).encode()))
+            headers.append((b"x-kt-model", header_value(self.model or decision.model).encode()))
             headers.append((b"x-kt-decision", decision.action.encode()))
             if decision.assignment is not None:
                 headers.append((b"x-kt-variant", header_value(decision.assignment.tag).encode()))

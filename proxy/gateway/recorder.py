@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from proxy.base.sanitise import sanitise
 from proxy.events.event import Event, Outcome
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.runtime import Runtime
+from proxy.policy.recorded import kept_facts
 
 _MESSAGE_LIMIT = 500
 _CODE_LIMIT = 64
@@ -86,19 +86,10 @@ def _add_facts(event: Event, exchange: Exchange) -> None:
     if facts is None or snapshot is None:
         return
     event.draw = facts.draw
-    plan = snapshot.plan
-    kept: dict[str, Any] = {"has_tools": facts.has_tools, "has_images": facts.has_images}
-    if facts.max_tokens is not None:
-        kept["max_tokens"] = facts.max_tokens
-    if facts.prompt_chars is not None:
-        kept["prompt_chars"] = facts.prompt_chars
-    headers = {name: facts.headers[name] for name in plan.kept_headers if name in facts.headers}
-    metadata = {name: facts.metadata[name] for name in plan.kept_metadata if name in facts.metadata}
-    if headers:
-        kept["headers"] = headers
-    if metadata:
-        kept["metadata"] = metadata
-    event.facts, event.request_metadata = kept, metadata
+    assigned = {event.unit_kind: event.unit_digest} if event.unit_kind and event.unit_digest else {}
+    event.facts = kept_facts(facts, snapshot.plan, assigned)
+    kept_metadata = event.facts.get("metadata", {})
+    event.request_metadata = {name: value for name, value in kept_metadata.items() if value is not None}
 
 
 def _add_usage(event: Event, exchange: Exchange) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Literal, Protocol
 
-from proxy.base.secret import Secret
+from proxy.base.secret import Secret, SecretDigest
 from proxy.events.event import Event
 from proxy.policy.plan import Plan
 from proxy.policy.schema import PolicyFile, effective_targets
@@ -31,7 +32,15 @@ class NamedKey:
     """A client key and what events call its holder."""
 
     name: str
-    secret: Secret
+    secret: Secret | SecretDigest
+    allowed_models: tuple[str, ...] | None = None
+    """Names or patterns its holder may ask for; None: any."""
+
+    def allows(self, model: str) -> bool:
+        """Whether its holder may ask for `model`."""
+        return self.allowed_models is None or any(
+            fnmatchcase(model, pattern) for pattern in self.allowed_models
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +131,16 @@ def build_snapshot(policy_file: PolicyFile, plan: Plan, env: Mapping[str, str], 
 
 def _client_keys(policy_file: PolicyFile, env: Mapping[str, str]) -> Iterable[NamedKey]:
     for key in policy_file.gateway.client_keys:
+        allowed = None if key.allowed_models is None else tuple(key.allowed_models)
         place = key.secret_key_ref
+        if place is None:
+            yield NamedKey(key.name, SecretDigest(key.sha256 or ""), allowed)
+            continue
         try:
-            yield NamedKey(key.name, find_secret(SecretPlace(place.env, place.file, place.store), env))
+            secret = find_secret(SecretPlace(place.env, place.file, place.store), env)
         except SecretMissingError:
             continue  # keys_required stays: a key that cannot be found opens nothing
+        yield NamedKey(key.name, secret, allowed)
 
 
 def _models(routes: RoutingTable, plan: Plan) -> Iterable[tuple[str, str]]:

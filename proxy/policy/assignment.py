@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from math import log
 
-from proxy.policy.facts import RequestFacts
+from proxy.policy.facts import NotRecordedError, RequestFacts
 
 DEFAULT_CHAIN: tuple[str, ...] = ("header:x-kt-unit", "safety_identifier", "user")
 """What is sticky when a split does not say; a random draw is always the last resort."""
@@ -43,6 +43,24 @@ def unit_of(facts: RequestFacts, chain: Iterable[str]) -> tuple[str, str]:
         if value:
             return kind, value
     return RANDOM, str(facts.draw)
+
+
+def digest_of(facts: RequestFacts, chain: Iterable[str]) -> tuple[str, str]:
+    """Kind and digest of the unit that `unit_of` finds.
+
+    A recorded request has digests in place of values; NotRecordedError when the one asked for was not kept.
+    """
+    if facts.recording is None:
+        kind, value = unit_of(facts, chain)
+        return kind, unit_digest(kind, value)
+    units = facts.recording.units
+    for kind in chain:
+        if kind not in units:
+            raise NotRecordedError(f"unit:{kind}")
+        digest = units[kind]
+        if digest is not None:
+            return kind, digest
+    return RANDOM, unit_digest(RANDOM, str(facts.draw))
 
 
 def length_prefixed(text: str) -> bytes:

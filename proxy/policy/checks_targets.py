@@ -153,8 +153,12 @@ def secrets_present(context: Context) -> Iterable[Diagnostic]:
             yield context.report("env-not-set", "warning", message, (*secret.path, "env"))
     yield from _default_secrets(context)
     for key in context.file.gateway.client_keys:
-        variable = key.secret_key_ref.env
-        if variable is not None and not context.surroundings.env.get(variable):
+        variable = key.secret_key_ref.env if key.secret_key_ref is not None else None
+        if (
+            key.secret_key_ref is not None
+            and variable is not None
+            and not context.surroundings.env.get(variable)
+        ):
             message = f"{variable} is not set: the key {shown(key.name)} opens nothing"
             yield context.report("env-not-set", "warning", message, (*key.secret_key_ref.path, "env"))
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator
 
 from proxy.policy.document import shown
-from proxy.policy.facts import RequestFacts
+from proxy.policy.facts import NotRecordedError, RequestFacts
 from proxy.policy.spec import Count, HeaderName, Patterns, Spec
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)\Z")
@@ -140,18 +140,36 @@ class Conditions:
         self._predicates = tuple(item.holds for item in self.items)
 
     def hold(self, facts: RequestFacts, model: str) -> bool:
-        """Whether all hold."""
-        for predicate in self._predicates:  # noqa: SIM110 - a generator would double the cost of the data path
-            if not predicate(facts, model):
-                return False
+        """Whether all hold.
+
+        Raises NotRecordedError for a recorded request when it depends on what was not kept.
+        """
+        try:
+            for predicate in self._predicates:
+                if not predicate(facts, model):
+                    return False
+        except NotRecordedError:
+            if self._surely_fails(facts, model) is None:
+                raise
+            return False
         return True
 
-    def why_not(self, facts: RequestFacts, model: str) -> str | None:
-        """The first that does not hold, as a clause; None when all hold."""
+    def _surely_fails(self, facts: RequestFacts, model: str) -> Condition | None:
+        """The first condition that does not hold, whatever those say that cannot be told."""
         for item in self.items:
-            if not item.holds(facts, model):
-                return f"does not hold: {item.why_not(facts, model)}"
+            try:
+                if not item.holds(facts, model):
+                    return item
+            except NotRecordedError:
+                continue
         return None
+
+    def why_not(self, facts: RequestFacts, model: str) -> str | None:
+        """The first that does not hold, as a clause; None when all hold. Raises like `hold`."""
+        if self.hold(facts, model):
+            return None
+        failed = self._surely_fails(facts, model)
+        return f"does not hold: {failed.why_not(facts, model)}" if failed is not None else None
 
 
 def compile_conditions(spec: ConditionsSpec | None, zone: tzinfo) -> Conditions:
@@ -203,7 +221,7 @@ def _current_model(matcher: Matcher) -> Condition:
 def _text(name: str, matcher: Matcher) -> Condition:
     def holds(facts: RequestFacts, model: str) -> bool:
         value = getattr(facts, name)
-        return value is not None and matcher(value)
+        return matcher(value) if value is not None else not facts.lacks(name)
 
     def why_not(facts: RequestFacts, model: str) -> str:
         value = getattr(facts, name)
@@ -236,9 +254,11 @@ def _flag(name: str, wanted: bool) -> Condition:
 
 
 def _entry(table: str, name: str, matcher: Matcher) -> Condition:
+    fact = f"{table}:{name}"
+
     def holds(facts: RequestFacts, model: str) -> bool:
         value = (facts.headers if table == "header" else facts.metadata).get(name)
-        return value is not None and matcher(value)
+        return matcher(value) if value is not None else not facts.lacks(fact)
 
     def why_not(facts: RequestFacts, model: str) -> str:
         value = (facts.headers if table == "header" else facts.metadata).get(name)

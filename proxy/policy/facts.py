@@ -17,6 +17,24 @@ Action = Literal["allow", "redirect", "warn", "block"]
 STRENGTH: Mapping[str, int] = {"allow": 0, "warn": 1, "redirect": 2, "block": 3}
 
 
+class NotRecordedError(LookupError):
+    """A policy asks something that was not kept of a recorded request; `fact` says what."""
+
+    def __init__(self, fact: str) -> None:
+        super().__init__(fact)
+        self.fact = fact
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What is known of a recorded request besides the values themselves."""
+
+    known: frozenset[str]
+    """Facts that were kept if the request carried them: `user`, `header:NAME`, `metadata:NAME`."""
+    units: Mapping[str, str | None]
+    """Digest by kind of unit; None: the request carried none. A kind that is not here was not kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class RequestFacts:
     """Everything a policy may ask of a request, as it stood on arrival.
@@ -45,6 +63,14 @@ class RequestFacts:
     headers: Mapping[str, str] = field(default_factory=dict)
     """Names in lower case; credentials are left out."""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    recording: Recording | None = None
+    """Given when the facts come from a recorded request; None: nothing is unknown."""
+
+    def lacks(self, fact: str) -> bool:
+        """True: the request carries no such fact. Raises NotRecordedError when that is not known."""
+        if self.recording is not None and fact not in self.recording.known:
+            raise NotRecordedError(fact)
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +100,7 @@ class Refusal:
     message: str
 
 
-StepOutcome = Literal["matched", "skipped", "not_enforced"]
+StepOutcome = Literal["matched", "skipped", "not_enforced", "cannot_tell"]
 
 
 @dataclass(frozen=True, slots=True)

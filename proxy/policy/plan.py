@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from proxy.policy.conditions import zone_of
-from proxy.policy.facts import Decision, RequestFacts, Step
+from proxy.policy.document import shown
+from proxy.policy.facts import Decision, NotRecordedError, RequestFacts, Step
 from proxy.policy.kinds import SPELLINGS
 from proxy.policy.kinds.model_filter import ModelFilter
 from proxy.policy.kinds.registry import Compiled, ConditionedSpec, NotEnforced, Walk
@@ -79,10 +80,15 @@ class Plan:
     kept_metadata: frozenset[str] = frozenset()
     unit_headers: frozenset[str] = frozenset()
     """Lower case; a split may take its unit from them."""
+    user_patterns: tuple[str, ...] = ()
+    """What conditions ask of `user`."""
     _live: tuple[Compiled, ...] = ()
 
     def decide(self, facts: RequestFacts) -> Decision:
-        """What becomes of the request. No I/O, no clock, no randomness."""
+        """What becomes of the request. No I/O, no clock, no randomness.
+
+        Raises NotRecordedError for a recorded request when that depends on what was not kept of it.
+        """
         walk = Walk(facts.requested_model)
         for policy in self._live:
             act = policy.act
@@ -93,12 +99,15 @@ class Plan:
         return _decision(walk, ())
 
     def explain(self, facts: RequestFacts) -> Decision:
-        """The same decision, with every policy looked at and why it did or did not act."""
+        """The same decision, with every policy looked at and why it did or did not act.
+
+        A recorded request is followed up to the first step that cannot be told; the decision is then that so far.
+        """
         walk = Walk(facts.requested_model, explaining=True)
         steps: list[Step] = []
         for policy in self.chain:
             steps.append(_explained(policy, facts, walk))
-            if walk.refusal is not None:
+            if walk.refusal is not None or steps[-1].outcome == "cannot_tell":
                 break
         return _decision(walk, tuple(steps))
 
@@ -119,14 +128,30 @@ def _explained(policy: Compiled, facts: RequestFacts, walk: Walk) -> Step:
     name, kind, line = policy.name, policy.kind, policy.line
     if not policy.enabled:
         return Step(name, kind, line, "skipped", "disabled")
-    why_not = policy.conditions.why_not(facts, walk.model)
-    if why_not is not None:
-        return Step(name, kind, line, "skipped", why_not)
-    if policy.act is None:
-        return Step(name, kind, line, "not_enforced", f"{kind} is not enforced by this version")
+    not_enforced = Step(name, kind, line, "not_enforced", f"{kind} is not enforced by this version")
     walk.reason = ""
-    acted = policy.act(facts, walk)
+    try:
+        why_not = policy.conditions.why_not(facts, walk.model)
+        if why_not is not None:
+            return Step(name, kind, line, "skipped", why_not)
+        if policy.act is None:
+            return not_enforced
+        acted = policy.act(facts, walk)
+    except NotRecordedError as missing:
+        if policy.act is None:
+            return not_enforced
+        return Step(
+            name, kind, line, "cannot_tell", f"depends on {told(missing.fact)}, which was not recorded"
+        )
     return Step(name, kind, line, "matched" if acted else "skipped", walk.reason)
+
+
+def told(fact: str) -> str:
+    """A fact's name as a reader knows it."""
+    table, _, name = fact.partition(":")
+    if table == "unit":
+        return f"the unit {shown(name)}"
+    return f"the {table} {shown(name)}" if name else f"the {fact}"
 
 
 def compile_plan(policy_file: PolicyFile, version: str) -> Plan:
@@ -153,6 +178,12 @@ def compile_plan(policy_file: PolicyFile, version: str) -> Plan:
             for split in splits
             for unit in split.chain
             if unit.startswith("header:")
+        ),
+        user_patterns=tuple(
+            pattern
+            for policy in policies
+            if policy.conditions is not None
+            for pattern in policy.conditions.user or ()
         ),
     )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, TypeAdapter
+from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
 from proxy.policy.conditions import zone_of
 from proxy.policy.convert import Converter, nearest
@@ -14,7 +15,7 @@ from proxy.policy.diagnostics import Diagnostic, Fix, TextEdit
 from proxy.policy.document import Document, MappingNode, Node, Path, ScalarNode, SequenceNode, shown
 from proxy.policy.kinds import KINDS, SPELLINGS
 from proxy.policy.kinds.registry import ConditionedSpec
-from proxy.policy.spec import Duration, HeaderName, ModelName, Name, Pattern, SecretRef, Spec
+from proxy.policy.spec import Duration, HeaderName, ModelName, Name, Pattern, Patterns, SecretRef, Spec
 from proxy.policy.targets import (
     Pricing,
     PricingSpec,
@@ -38,9 +39,21 @@ __all__ = [
 ]
 
 
+_SHA256 = re.compile(r"[0-9A-Fa-f]{64}\Z")
+
+
 def _check_zone(text: str) -> str:
     zone_of(text)
     return text
+
+
+def _check_hash(text: str) -> str:
+    if not _SHA256.match(text):
+        raise ValueError("must be the 64 hex digits of a SHA-256 (kt keys hash prints it)")
+    return text.lower()
+
+
+KeyHash = Annotated[str, AfterValidator(_check_hash)]
 
 
 class ClientKey(Spec):
@@ -48,8 +61,18 @@ class ClientKey(Spec):
 
     name: Name
     """What events and limits call its holder."""
-    secret_key_ref: SecretRef
+    secret_key_ref: SecretRef | None = None
     """Where the key is to be found."""
+    sha256: KeyHash | None = None
+    """Or the SHA-256 of the key in hex, as `kt keys hash` prints it: the file then says nothing worth stealing."""
+    allowed_models: Patterns | None = None
+    """Models (names or patterns) its holder may ask for; without it, any."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ClientKey:
+        if (self.secret_key_ref is None) == (self.sha256 is None):
+            raise ValueError("must have either secret_key_ref or sha256")
+        return self
 
 
 class GatewaySpec(Spec):

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from proxy.base.sanitise import sanitise
 from proxy.control.hub import TargetView
-from proxy.gateway.runtime import Runtime
+from proxy.gateway.runtime import Runtime, Snapshot
+from proxy.prices.listing import Priced, priced
 
 
 class RuntimeView:
@@ -40,3 +41,17 @@ class RuntimeView:
         """The names a client may ask for."""
         snapshot = self._runtime.snapshot
         return [name for name, _ in snapshot.models] if snapshot is not None else ()
+
+    def prices(self) -> Sequence[Priced]:
+        """Every model that is served by name, at each of its targets, with its price."""
+        return snapshot_prices(self._runtime.snapshot)
+
+
+def snapshot_prices(snapshot: Snapshot | None) -> list[Priced]:
+    """Prices of what `snapshot` serves by name."""
+    if snapshot is None:
+        return []
+    served = (
+        (target.spec, name) for name, _ in snapshot.models for target in snapshot.routes.for_model(name)
+    )
+    return priced(snapshot.book, served)

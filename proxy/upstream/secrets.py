@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +37,7 @@ def find_secret(place: SecretPlace, env: Mapping[str, str]) -> Secret:
     if place.file is not None:
         return _from_file(Path(place.file).expanduser(), f"the file {sanitise(place.file, 200)}")
     name = place.store or ""
-    if not name or "/" in name or name.startswith("."):
+    if not _is_key_name(name):
         raise SecretMissingError(f"the key store has no key called {sanitise(name, 128)!r}")
     return _from_file(
         key_directory(env) / name, f"the key {sanitise(name, 128)} (kt keys set {sanitise(name, 128)})"
@@ -46,6 +48,34 @@ def key_directory(env: Mapping[str, str]) -> Path:
     """Where stored keys are: one file each, readable by their owner only."""
     config = env.get("XDG_CONFIG_HOME") or str(Path(env.get("HOME") or "~").expanduser() / ".config")
     return Path(config) / "ktui" / "keys"
+
+
+def store_secret(name: str, secret: Secret, env: Mapping[str, str]) -> Path:
+    """Put `secret` into the key store under `name`, readable by its owner only; an older one is replaced at once.
+
+    Raises ValueError with one sentence for a name or a key that cannot be one, OSError when it cannot be written.
+    """
+    if not _is_key_name(name):
+        raise ValueError(f"{sanitise(name, 128)!r} cannot be the name of a key: no slash, no dot in front")
+    try:
+        _checked(secret.reveal(), "stdin")
+    except SecretMissingError as error:
+        raise ValueError(str(error)) from None
+    directory = key_directory(env)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, unfinished = tempfile.mkstemp(prefix=".", dir=directory)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(secret.reveal() + "\n")
+        Path(unfinished).replace(directory / name)
+    except OSError:
+        Path(unfinished).unlink(missing_ok=True)
+        raise
+    return directory / name
+
+
+def _is_key_name(name: str) -> bool:
+    return 0 < len(name) <= 128 and name.isprintable() and "/" not in name and not name.startswith(".")
 
 
 def _from_file(path: Path, name: str) -> Secret:

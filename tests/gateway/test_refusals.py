@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from typing import Any
 
@@ -201,6 +202,24 @@ async def test_client_keys(start_gateway: Any, upstream: RawUpstream) -> None:
         assert "secret-a" not in repr(upstream.seen[-1].headers)
     check(await gateway.ask(b"", "/v1/models", method="GET"), 401, "invalid_api_key")
     assert (await gateway.ask(b"", "/healthz", method="GET")).status == 200
+
+
+async def test_a_key_known_by_its_hash_may_ask_for_its_models_only(
+    start_gateway: Any, upstream: RawUpstream
+) -> None:
+    digest = hashlib.sha256(b"secret-b").hexdigest()
+    text = (
+        f"gateway: {{client_keys: [{{name: team-b, sha256: {digest}, allowed_models: 'gpt-4o-*'}}]}}\n"
+    ) + two_vendors(upstream.url)
+    gateway = await start_gateway(text, {"OPENAI_API_KEY": "sk-1"})
+    shown = [("Authorization", "Bearer secret-b")]
+    check(await gateway.ask(ASK, headers=[("Authorization", f"Bearer {digest}")]), 401, "invalid_api_key")
+    error = check(await gateway.ask({**ASK, "model": "gpt-4o"}, headers=shown), 403, "model_not_allowed")
+    assert "'team-b'" in error["message"] and "'gpt-4o'" in error["message"]
+    assert (gateway.events.events[-1].outcome, gateway.events.events[-1].key) == ("blocked", "team-b")
+    assert not upstream.seen
+    assert (await gateway.ask({**ASK, "model": "gpt-4o-mini"}, headers=shown)).status == 200
+    check(await gateway.ask(b"", "/v1/models/gpt-4o", method="GET", headers=shown), 404, "model_not_found")
 
 
 async def test_keys_handed_in_from_outside_the_file(start_gateway: Any, upstream: RawUpstream) -> None:

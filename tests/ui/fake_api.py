@@ -94,6 +94,67 @@ EVENTS: tuple[tuple[Any, ...], ...] = (
 )
 
 
+VERSIONS: dict[int, tuple[str, str, str, str, int]] = {
+    12: ("2026-06-11T12:22:00Z", "ops", "editor", "make the deadline visible", 2620),
+    11: ("2026-06-11T10:22:04Z", "ops", "slider", "started canary 95/5", 40318),
+    10: ("2026-06-11T10:20:47Z", "ops", "editor", "added ab-test-models", 424),
+    9: ("2026-06-11T09:02:10Z", "max", "api", "max_tokens_lte 1000 to 2000", 27114),
+    8: ("2026-06-10T15:12:00Z", "max", "api", "target anthropic added", 118902),
+    7: ("2026-06-10T11:40:00Z", "", "file", "", 301455),
+    6: ("2026-06-10T09:15:00Z", "eva", "slider", "", 88240),
+    5: ("2026-06-10T08:00:00Z", "eva", "editor", "added llama-canary", 64120),
+    4: ("2026-06-09T16:00:00Z", "", "file", "", 402377),
+    3: ("2026-06-09T12:00:00Z", "max", "restore", "v1 restored", 11208),
+    2: ("2026-06-09T11:30:00Z", "", "file", "", 1904),
+    1: ("2026-06-06T08:00:00Z", "", "start", "", 811036),
+}
+"""number -> applied_at, who, through, why, events."""
+
+MEANING = (
+    "ab-test-models: variant-a 95 % → 88 %, variant-b 5 % → 12 %",
+    "ab-test-models: phase canary now 88/12, duration 3d",
+)
+IMPACT: dict[str, Any] = {
+    "requests": 10_000, "asked": 10_000, "from": "2026-06-11T14:02:00Z", "to": "2026-06-11T14:32:07Z",
+    "took_ms": 412.0, "same": 9_612, "changed": 344, "cannot_tell": 44,
+    "moves": [
+        {"from": {"decision": "allow", "model": "gpt-4o", "variant": "variant-a"},
+         "to": {"decision": "allow", "model": "claude-sonnet-4-20250514", "variant": "variant-b"}, "requests": 331},
+        {"from": {"decision": "allow", "model": "gpt-4-turbo", "variant": None},
+         "to": {"decision": "block", "model": "gpt-4-turbo", "variant": None}, "requests": 13},
+    ],
+    "decisions": [{"from": "allow", "to": "allow", "requests": 9_943}, {"from": "allow", "to": "block", "requests": 13}],
+    "cost": {"now": "31.20", "draft": "31.84", "difference": "0.64", "unpriced": 12, "estimate": True},
+    "policies": [
+        {"policy": "model-routing", "type": "model_filter", "line": 7, "fired": 10_000, "would_fire": 10_000, "note": None},
+        {"policy": "route-simple-tasks", "type": "model_filter", "line": 11, "fired": 2_951, "would_fire": 2_951, "note": None},
+        {"policy": "ab-test-models", "type": "traffic_split", "line": 16, "fired": 6_885, "would_fire": 6_885, "note": None},
+        {"policy": "night-budget", "type": "cost_limit", "line": 40, "fired": 0, "would_fire": 0, "note": "not enforced yet"},
+    ],
+    "reasons": [{"reason": "header x-team was not recorded", "requests": 44}],
+}  # fmt: skip
+EXPLANATION: dict[str, Any] = {
+    "decision": "allow", "model": "claude-sonnet-4-20250514", "variant": "variant-b",
+    "steps": [
+        {"policy": "model-routing", "type": "model_filter", "line": 7, "outcome": "allowed",
+         "reason": "gpt-4o is in allowed_models"},
+        {"policy": "route-simple-tasks", "type": "model_filter", "line": 11, "outcome": "skipped",
+         "reason": "does not hold: max_tokens_lte 200, the request says 4096"},
+        {"policy": "ab-test-models", "type": "traffic_split", "line": 15, "outcome": "assigned",
+         "reason": "unit user: variant-b 0.0058 < variant-a 0.0112"},
+    ],
+    "assignment": {
+        "split": "ab-test-models", "unit_kind": "user", "unit_digest": "9b1c5a7e40d2f6b88a3c11d09e7f2a64", "salt": "",
+        "phase": "canary",
+        "arms": [{"tag": "variant-a", "weight": 95, "score": 0.0112, "chosen": False},
+                 {"tag": "variant-b", "weight": 5, "score": 0.0058, "chosen": True}],
+    },
+    "version": {"number": 12, "hash": "3fa9c1e" + "0" * 57, "applied_at": "2026-06-11T12:22:00Z"},
+    "cannot_tell": [],
+    "text": "",
+}  # fmt: skip
+
+
 def event(index: int, when: datetime | None = None, seq: int | None = None) -> dict[str, Any]:
     """Event `index` of the mockup (endless: it repeats), as the API writes it with unknown=null."""
     at, status, model, tag, latency, ttft, tokens_in, tokens_out, cost, decision, policies, error = EVENTS[
@@ -149,6 +210,16 @@ class FakeGateway:
         self.events = [event(i) for i in range(len(EVENTS))]
         self.calls: list[tuple[str, str, Any]] = []
         self.lint_answer: list[dict[str, Any]] = []
+        self.meaning = list(MEANING)
+        self.impact = dict(IMPACT)
+        self.examples = [
+            {"id": item["id"], "timestamp": item["timestamp"], "requested_model": item["model"],
+             "from": {"decision": "allow", "model": "gpt-4o", "variant": "variant-a"},
+             "to": {"decision": "allow", "model": "claude-sonnet-4-20250514", "variant": "variant-b"},
+             "why": "ab-test-models: unit user, variant-b 0.0058 < variant-a 0.0112"}
+            for item in self.events if item["model"] == "gpt-4o"
+        ]  # fmt: skip
+        self.explanation: dict[str, Any] | None = dict(EXPLANATION)
         self.series_data = True
         self.down = False
         self._queues: list[asyncio.Queue[bytes | None]] = []
@@ -223,11 +294,19 @@ class FakeGateway:
         if path == "/v1/metrics/series":
             return httpx.Response(200, json=self._series(params["metric"]))
         if path == "/v1/config/versions":
-            return httpx.Response(200, json={"versions": [self._version(12), self._version(11)]})
+            listed = [self._version(number) for number in range(self.number, 0, -1)]
+            return httpx.Response(200, json={"versions": listed})
         if path.startswith("/v1/config/versions/"):
-            return httpx.Response(
-                200, json=self._version(11) | {"text": POLICY.replace("weight: 95", "weight: 96")}
-            )
+            wanted = path.rpartition("/")[2]
+            for number in range(self.number, 0, -1):
+                version = self._version(number)
+                if version["hash"] == wanted:
+                    return httpx.Response(200, json=version | {"text": self._version_text(number)})
+            return _error(404, "not_found", "no version of this file has that hash")
+        if path.startswith("/v1/events/") and path.endswith("/explain"):
+            if self.explanation is None:
+                return _error(404, "not_found", "there is no event of that id")
+            return httpx.Response(200, json=self.explanation)
         for item in self.events:
             if path == f"/v1/events/{item['id']}":
                 return httpx.Response(200, json=item)
@@ -239,7 +318,12 @@ class FakeGateway:
             answer = {"valid": not errors, "diagnostics": self.lint_answer, "not_enforced": []}
             return httpx.Response(200, json=answer)
         if path == "/v1/policy/diff":
-            return httpx.Response(200, json={"unified": _unified(body["a"], body["b"]), "values": []})
+            answer = {"unified": _unified(body["a"], body["b"]), "values": [], "meaning": []}
+            if body["a"] != body["b"]:
+                answer["meaning"] = self.meaning
+            return httpx.Response(200, json=answer)
+        if path == "/v1/policy/impact":
+            return httpx.Response(200, json=self._impact(body))
         wanted = request.headers.get("if-match", "").strip('"')
         if wanted not in {"*", self.hash, hashlib.sha256(self.file_text.encode()).hexdigest()}:
             error = {"code": "conflict", "message": "the file has changed since", "where": None}
@@ -265,7 +349,8 @@ class FakeGateway:
         if path == "/v1/config":
             return str(body["text"])
         if path == "/v1/config/restore":
-            return POLICY.replace("weight: 95", "weight: 96")
+            number = next(n for n in range(self.number, 0, -1) if self._version(n)["hash"] == body["hash"])
+            return self._version_text(number)
         text = self.text
         plan = {name: (a, b) for name, a, b, _ in PLAN}
         if body.get("phase"):
@@ -306,10 +391,20 @@ class FakeGateway:
         }  # fmt: skip
 
     def _version(self, number: int) -> dict[str, Any]:
+        at, who, through, why, events = VERSIONS.get(number, ("2026-06-11T14:32:00Z", "ops", "editor", "", 0))
         return {
-            "number": number, "hash": self.hash if number == self.number else f"{number:064d}", "applied_at": "2026-06-11T12:22:00Z", "who": "ops",
-            "through": "editor", "why": "",
+            "number": number, "hash": self.hash if number == self.number else f"{number:02d}" + "c4f7e" * 12,
+            "applied_at": at, "who": who, "through": through, "why": why, "events": events,
         }  # fmt: skip
+
+    def _version_text(self, number: int) -> str:
+        if number == self.number:
+            return self.text
+        return POLICY.replace("weight: 95", f"weight: {85 + number}").replace("duration: 3d", "duration: 2d")
+
+    def _impact(self, body: dict[str, Any]) -> dict[str, Any]:
+        show = body.get("show")
+        return self.impact | {"examples": self.examples if show else []}
 
     def _series(self, metric: str) -> dict[str, Any]:
         points, end = 90, NOW.timestamp()

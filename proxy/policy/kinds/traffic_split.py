@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from proxy.policy.assignment import DEFAULT_CHAIN, UNIT_KINDS, Rendezvous, unit_digest, unit_of
+from proxy.policy.assignment import DEFAULT_CHAIN, UNIT_KINDS, Rendezvous, digest_of
 from proxy.policy.diagnostics import Diagnostic
 from proxy.policy.document import shown
 from proxy.policy.facts import GENERATION, Assignment, RequestFacts
@@ -135,8 +135,7 @@ def _act(policy: TrafficSplit) -> Act:
         if walk.assignment is not None:
             walk.reason = "already_split"
             return False
-        kind, value = unit_of(facts, chain)
-        digest = unit_digest(kind, value)
+        kind, digest = digest_of(facts, chain)
         tag = rendezvous.pick(digest)
         model, target = arms[tag]
         walk.assignment = Assignment(name, tag, model, target, kind, digest, salt, phase)

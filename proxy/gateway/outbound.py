@@ -1,0 +1,164 @@
+"""What one attempt sends upstream: address, body and headers. No request content chooses host or credential."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from proxy.gateway.dialects import Dialect, client_dialect, outbound_dialect, translated
+from proxy.gateway.exchange import Exchange
+from proxy.gateway.guard import Headers
+from proxy.gateway.runtime import Runtime
+from proxy.upstream.targets import Target
+from proxy.upstream.transport import Call
+from proxy.wire.chat import ParsedRequest
+from proxy.wire.errors import RequestError
+from proxy.wire.json_scan import ask_usage, set_model, splice
+
+FIRST_BYTE_STREAM_S = 120.0
+FIRST_BYTE_WHOLE_S = 600.0
+IDLE_S = 120.0
+CONNECT_S = 5.0
+ANTHROPIC_VERSION = "2023-06-01"
+_FORWARDED = frozenset(
+    {b"accept", b"anthropic-version", b"anthropic-beta", b"traceparent", b"tracestate", b"idempotency-key"}
+)
+_PRINTABLE = re.compile(rb"[\x20-\x7e]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """One request as it goes to one target."""
+
+    call: Call
+    dialect: Dialect
+    hides_usage: bool = False
+    """It asks for a usage frame that the client did not ask for."""
+    dropped: tuple[str, ...] = ()
+    """Parameters of the client that this target's dialect cannot carry."""
+
+
+def build_outbound(
+    runtime: Runtime, exchange: Exchange, parsed: ParsedRequest, target: Target, model: str
+) -> Outbound:
+    """What is sent to `target` for `model`. Raises RequestError (400, 401)."""
+    dialect = outbound_dialect(exchange.endpoint, target)
+    same = client_dialect(exchange.endpoint) == dialect
+    path = exchange.path if same else ("messages" if dialect == "anthropic" else "chat/completions")
+    url = target.url(path, model)
+    hides_usage, dropped = False, ()
+    if same:
+        body, hides_usage = _spliced(runtime, exchange, parsed, target, model, str(url))
+    else:
+        body, dropped = translated(parsed, dialect, target.body_model(model))
+    timeouts = target.spec.timeouts
+    first_byte = FIRST_BYTE_STREAM_S if parsed.stream else FIRST_BYTE_WHOLE_S
+    call = Call(
+        url=url,
+        headers=_headers(runtime, exchange, target, dialect),
+        body=body,
+        connect_s=timeouts.connect_s or CONNECT_S,
+        first_byte_s=timeouts.first_byte_s or first_byte,
+        idle_s=timeouts.idle_s or IDLE_S,
+        proxy=target.spec.proxy,
+        ca_file=target.spec.ca_file,
+    )
+    return Outbound(call, dialect, hides_usage, dropped)
+
+
+def _spliced(
+    runtime: Runtime, exchange: Exchange, parsed: ParsedRequest, target: Target, model: str, url: str
+) -> tuple[bytes, bool]:
+    """The client's own bytes but for the model and the wish for usage, and whether that wish is ours."""
+    edits = []
+    name = target.body_model(model)
+    if name != parsed.model:
+        edits.append(set_model(parsed.scan, name))
+    hides_usage = False
+    if (
+        parsed.stream
+        and not parsed.asks_usage
+        and exchange.endpoint in ("chat", "completions")
+        and runtime.asks_usage(url, model)
+    ):
+        edit = ask_usage(parsed.scan)
+        if edit is not None:
+            edits.append(edit)
+            hides_usage = True
+    return splice(parsed.body, edits) if edits else parsed.body, hides_usage
+
+
+def _headers(
+    runtime: Runtime, exchange: Exchange, target: Target, dialect: Dialect
+) -> list[tuple[str, str]]:
+    """What goes upstream.
+
+    Named headers of the client, then ours. What the client lists in Connection stays behind.
+    """
+    dropped = _listed_in_connection(exchange.headers)
+    headers = [
+        (name.decode("ascii"), value.decode("ascii"))
+        for name, value in exchange.headers
+        if (name in _FORWARDED or name.startswith(b"openai-"))
+        and name not in dropped
+        and _PRINTABLE.match(value)
+    ]
+    own = [
+        ("content-type", exchange.content_type),
+        ("accept-encoding", "identity"),
+        ("user-agent", "ktui"),
+        ("via", _via(exchange.headers, runtime.instance)),
+        *target.spec.headers.items(),
+        *_credentials(exchange, target),
+    ]
+    ours = {name.lower() for name, _ in own}
+    kept = [header for header in headers if header[0] not in ours]
+    if dialect == "anthropic" and all(name.lower() != "anthropic-version" for name, _ in (*kept, *own)):
+        own.append(("anthropic-version", ANTHROPIC_VERSION))
+    return kept + own
+
+
+def _credentials(exchange: Exchange, target: Target) -> Sequence[tuple[str, str]]:
+    """Our key, or, where the target passes the caller's own, that one.
+
+    The key that opened this gateway never.
+    """
+    if target.auth != "passthrough":
+        header = target.auth_header()
+        return [header] if header is not None else []
+    own = [
+        (name.decode("ascii"), value.decode("ascii"))
+        for name, value in exchange.headers
+        if name in (b"authorization", b"api-key", b"x-api-key")
+        and name != exchange.key_header
+        and _PRINTABLE.match(value)
+    ]
+    if not own:
+        message = f"the target {target.id} passes the caller's own key on, and the request has none"
+        raise RequestError(401, "missing_upstream_key", message)
+    return own[:1]
+
+
+def _listed_in_connection(headers: Headers) -> frozenset[bytes]:
+    return frozenset(
+        word.strip().lower() for name, value in headers if name == b"connection" for word in value.split(b",")
+    )
+
+
+def _via(headers: Headers, instance: str) -> str:
+    passed = [value.decode("ascii") for name, value in headers if name == b"via" and _PRINTABLE.match(value)]
+    return ", ".join([*passed, f"1.1 {instance}"])[-1024:]
+
+
+def came_from_here(headers: Headers, instance: str) -> bool:
+    """Whether this gateway sent the request itself: one of its targets leads back to it."""
+    mark = instance.encode()
+    return any(name == b"via" and mark in value for name, value in headers)
+
+
+def redact(body: bytes, target: Target | None) -> bytes:
+    """`body` without our own key, should the upstream repeat it."""
+    if target is None or target.secret is None:
+        return body
+    return body.replace(target.secret.reveal().encode(), b"***")
