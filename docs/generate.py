@@ -18,6 +18,7 @@ from typing import Any, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from proxy.events import event as event_module
+from proxy.events.filter.fields import ALL as FILTER_FIELDS
 from proxy.policy.conditions import ConditionsSpec
 from proxy.policy.kinds import KINDS
 from proxy.policy.schema import EventsSpec, GatewaySpec
@@ -64,6 +65,40 @@ def policy_reference() -> str:
         parts += _tables_below(kind.model, own, set())
     parts += ["## `gateway`\n", *_table(GatewaySpec), "## `events`\n", *_table(EventsSpec)]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def filter_reference() -> str:
+    """docs/filter.md."""
+    rows = []
+    for field in FILTER_FIELDS:
+        names = ", ".join(f"`{name}`" for name in (field.name, *field.aliases))
+        values = f" One of {', '.join(f'`{value}`' for value in field.values)}." if field.values else ""
+        rows.append(f"| {names} | {field.kind} | {field.doc}{values} | `{field.example}` |")
+    return (
+        "\n".join(
+            [
+                "# Asking for events\n",
+                BANNER,
+                "One language for `kt events list|tail --filter`, the Events API (`filter=`) and the screen.\n",
+                "    model:gpt-4o and variant:b and status:5xx",
+                "    latency>2s -1h..",
+                "    (error:timeout or status:429) not key:load-test\n",
+                "- Terms side by side must all hold; `or` binds weaker than `and`, `not` binds strongest; parentheses group.",
+                "- `field:value` is exact, or a pattern with `*` and `?` (case-sensitive); `field:a,b` is any of them; `!=` is its opposite.",
+                "  A value in quotes is taken as it stands.",
+                "- Numbers take `>`, `>=`, `<`, `<=`, `=` and `low..high` (both ends count); durations `150ms`, `2s`; tokens `8k`; money in dollars.",
+                "- `status:5xx` is a class; `status>4xx` is 500 and more.",
+                "- `-7d..-1d` is a window of arrival, its end left out; so are `since:1h` and `until:2026-06-11`.",
+                "- `has:error` holds when the field is known. A figure that is not known meets no bound, so `not cost<1` finds it.",
+                "- `metadata.KEY:VALUE` asks the request's own metadata, as far as it is kept.",
+                "- Any other word is looked for in error, error message, variant and split, without regard to case.\n",
+                "| field | kind | meaning | example |",
+                "|---|---|---|---|",
+                *rows,
+            ]
+        )
+        + "\n"
+    )
 
 
 def event_reference() -> str:
@@ -157,7 +192,11 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-DOCUMENTS: dict[str, Callable[[], str]] = {"policy.md": policy_reference, "events.md": event_reference}
+DOCUMENTS: dict[str, Callable[[], str]] = {
+    "policy.md": policy_reference,
+    "events.md": event_reference,
+    "filter.md": filter_reference,
+}
 
 
 def main() -> int:

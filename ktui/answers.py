@@ -245,6 +245,8 @@ class Version:
     through: str | None = None
     why: str | None = None
     text: str | None = None
+    events: int | None = None
+    """Requests it decided; None when the gateway does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +273,8 @@ class Difference:
 
     unified: str = ""
     values: tuple[ValueChange, ...] = ()
+    meaning: tuple[str, ...] = ()
+    """One sentence for each change, in the words of the policies."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from textual.binding import Binding, BindingType
 from ktui.state import AppState
 
 EVERYWHERE = "everywhere"
-PLACES = (EVERYWHERE, "lists", "charts", "live", "policy", "editor", "rollout", "bars", "dialog")
+PLACES = (EVERYWHERE, "lists", "charts", "live", "policy", "editor", "rollout", "bars", "history", "dialog")
 """Where a command's keys work: on every screen, on a kind of region, on one screen, or in a dialog."""
 
 KEY_NAMES = {
@@ -119,6 +119,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("screen.live", "Go to Live", ("1",), EVERYWHERE),
     Command("screen.policy", "Go to Policy", ("2",), EVERYWHERE),
     Command("screen.rollout", "Go to Rollout", ("3",), EVERYWHERE),
+    Command("screen.history", "Go to History", ("7",), EVERYWHERE),
     Command("focus.next", "Next region", ("tab",), EVERYWHERE),
     Command("focus.previous", "Previous region", ("shift+tab",), EVERYWHERE),
     Command("theme.choose", "Choose a theme", (), EVERYWHERE, "Theme files are reloaded when saved."),
@@ -139,6 +140,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("item.open", "Open the thing under the cursor", ("enter",), "lists", hint="open", rank=20),
     Command("item.copy", "Copy its id", ("y", "c"), "lists", hint="copy", rank=40),
     Command("live.follow", "Follow the newest, or stop following", ("f",), "live", hint="follow", rank=10),
+    Command("live.explain", "Explain the decision of this request", ("x",), "live", hint="explain", rank=25),
     Command("view.next", "Next measure: p95, p99, p50", ("v",), "live", hint="measure", rank=30),
     Command(
         "draft.apply",
@@ -178,6 +180,24 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("rollout.next_split", "Next split", ("n",), "rollout", enabled=_needs_split),
     Command("rollout.previous_split", "Previous split", ("N",), "rollout", enabled=_needs_split),
+    Command("item.mark", "Mark, to compare with", ("m",), "history", hint="mark", rank=10),
+    Command(
+        "version.compare",
+        "Difference to the marked or running version",
+        ("d",),
+        "history",
+        hint="diff",
+        rank=11,
+    ),
+    Command(
+        "version.restore",
+        "Restore this version as a new one",
+        ("A",),
+        "history",
+        asks=True,
+        hint="restore",
+        rank=12,
+    ),
     Command("dialog.confirm", "Do it", ("y",), "dialog", "Deaf for half a second, against keys typed ahead."),
     Command("dialog.cancel", "Cancel; has the focus", ("enter", "escape"), "dialog"),
 )
@@ -217,6 +237,7 @@ SCREENS: dict[str, tuple[str, ...]] = {
     "live": ("live", "lists", "charts"),
     "policy": ("policy", "lists", "editor"),
     "rollout": ("rollout", "bars"),
+    "history": ("history", "lists"),
 }
 """The places whose keys can work at one time on a screen, beside those that work everywhere."""
 

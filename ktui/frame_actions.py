@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from hashlib import sha256
 
 from rich.text import Text
 from textual import work
 
-from ktui.answers import ValueChange
 from ktui.link import GatewayLink, LinkError
+from ktui.screens.apply_review import review
+from ktui.screens.explain_view import line_of_policy
 from ktui.screens.help import HelpScreen
 from ktui.screens.pane import Pane
+from ktui.screens.policy import PolicyPane
 from ktui.state import AppState
 from ktui.themed import ThemedApp
 from ktui.themes import role
@@ -76,6 +79,10 @@ class FrameActions(ThemedApp):
         """Rollout."""
         self.open_screen("rollout")
 
+    def action_screen_history(self) -> None:
+        """History."""
+        self.open_screen("history")
+
     def action_focus_next(self) -> None:
         """The next region."""
         self.screen.focus_next()
@@ -115,6 +122,33 @@ class FrameActions(ThemedApp):
         """`ctrl+z` never stops a serving process."""
         self.say(Text(SERVING))
 
+    def close_dialogs(self) -> None:
+        """Closes everything that stands over the screens."""
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+
+    def show_policy_line(self, policy: str, line: int, version: str) -> None:
+        """Shows `policy` in the editor; `line` is its place in the version of that hash.
+
+        Where the editor holds another text the policy is found by its name, and the note says so.
+        """
+        pane = next((item for item in self.panes() if isinstance(item, PolicyPane)), None)
+        if pane is None:
+            return
+        text, name = pane.editor.text, sanitise(policy, 60)
+        same = version == sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        here = line if same else line_of_policy(text, policy)
+        self.open_screen("policy")
+        if here is None:
+            words = f"{name} is not in this text; it was line {line} of {version[:7] or 'an earlier version'}"
+            self.say(Text(f"? {words}: History shows that version", style=role(self, "unknown")))
+            return
+        pane.show_line(here)
+        if not same:
+            self.say(
+                Text(f"{name}, line {line} of {version[:7]}; the text is another now, here is its place")
+            )
+
     @work(exclusive=True, group="undo", exit_on_error=False)
     async def action_policy_undo(self) -> None:
         """Back to the version before the last apply; asks."""
@@ -126,28 +160,24 @@ class FrameActions(ThemedApp):
                 return
             newest = max(earlier, key=lambda version: version.number)
             before = await self.link.version(newest.hash)
-            changes = await self.link.diff(running.text, before.text or "")
         except LinkError as error:
             self.say(Text(f"✗ {error}", style=role(self, "bad")))
             return
-        lines = [Text(f"back to the text of v{newest.number}, applied as v{running.number + 1}")]
-        lines += [self._change_line(change) for change in changes.values[:6]]
-        if len(changes.values) > 6:
-            lines.append(Text(f"and {len(changes.values) - 6} more values", style=role(self, "muted")))
-        details = [Text(sanitise(line, 400)) for line in changes.unified.splitlines()[:400]]
-        dialog = ConfirmDialog(f"Undo v{running.number}", lines, confirm="restore and apply", details=details)
-        if await self.push_screen_wait(dialog):
-            await self._restore(newest.hash, running.file.hash or running.hash)
-
-    def _change_line(self, change: ValueChange) -> Text:
-        line = Text(f"{sanitise(change.path, 80)}  ", style=role(self, "muted"))
-        return line.append(
-            f"{sanitise(change.before, 60)} → {sanitise(change.after, 60)}", role(self, "text")
+        result = await review(
+            self,
+            self.link,
+            before.text or "",
+            base_hash=running.file.hash or running.hash,
+            title=f"Undo v{running.number}: back to v{newest.number}",
+            confirm="restore and apply",
         )
+        if result.apply:
+            why = result.why or f"undo of v{running.number}"
+            await self._restore(newest.hash, result.if_match, why)
 
-    async def _restore(self, hash_: str, if_match: str) -> None:
+    async def _restore(self, hash_: str, if_match: str, why: str) -> None:
         try:
-            applied = await self.link.restore(hash_, if_match=if_match)
+            applied = await self.link.restore(hash_, if_match=if_match, why=why)
         except LinkError as error:
             self.say(Text(f"✗ not restored: {error}", style=role(self, "bad")))
         else:

@@ -22,10 +22,14 @@ from ktui.answers import (
     Status,
     Version,
 )
+from ktui.workbench_answers import Explanation, Impact
 from proxy.base.sanitise import sanitise
 from proxy.base.secret import Secret
 
 Answer = TypeVar("Answer")
+
+REPLAY_WITHIN_S = 60.0
+"""How long a replay of recorded requests may take: its process may have to start first."""
 
 
 class LinkError(Exception):
@@ -202,6 +206,26 @@ class GatewayLink:
         """What differs between two policy texts."""
         return await self._send("POST", "/v1/policy/diff", {"a": a, "b": b}, Difference)
 
+    async def impact(
+        self,
+        text: str,
+        *,
+        last: int = 10_000,
+        show: Mapping[str, str | int] | None = None,
+        limit: int = 100,
+    ) -> Impact:
+        """The draft `text` replayed over the newest `last` recorded requests.
+
+        `show` asks for up to `limit` of the requests behind a number: `{"kind": "blocked"}`, `{"kind": "move",
+        "index": 0}`, `{"kind": "policy", "name": "..."}`. LintRefused when the draft has errors.
+        """
+        body = {"text": text, "last": last, "show": show, "limit": limit}
+        return await self._send("POST", "/v1/policy/impact", body, Impact, timeout_s=REPLAY_WITHIN_S)
+
+    async def explain_event(self, id_: str) -> Explanation:
+        """Why one recorded request went where it went, under the version that ran."""
+        return await self._get(f"/v1/events/{quote(id_, safe='')}/explain", Explanation)
+
     async def events(self, *, limit: int = 500, before_seq: int | None = None) -> tuple[EventRow, ...]:
         """The newest `limit` requests, newest first; with `before_seq` those before it."""
         params: dict[str, str | int] = {"limit": limit, "unknown": "null"}
@@ -248,11 +272,14 @@ class GatewayLink:
         as_type: type[Answer],
         *,
         if_match: str | None = None,
+        timeout_s: float | None = None,
     ) -> Answer:
         headers = {"Content-Type": "application/json"}
         if if_match is not None:
             headers["If-Match"] = if_match if if_match == "*" else f'"{if_match}"'
-        data = await self._bytes(method, path, content=msgspec.json.encode(body), headers=headers)
+        patience = {} if timeout_s is None else {"timeout": httpx.Timeout(timeout_s, connect=2.0)}
+        content = msgspec.json.encode(body)
+        data = await self._bytes(method, path, content=content, headers=headers, **patience)
         return _decoded(data, as_type, path)
 
     async def _bytes(self, method: str, path: str, **kwargs: Any) -> bytes:

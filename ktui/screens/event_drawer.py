@@ -1,10 +1,11 @@
-"""EventDrawer: one request in full, over the table."""
+"""EventDrawer: one request in full, over the table, and why it went where it went."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 from rich.text import Text
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -13,7 +14,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from ktui.answers import EventRow
+from ktui.link import GatewayLink, LinkError
 from ktui.number_words import clock, count, duration_ms, moment
+from ktui.screens.explain_view import ExplainPanel
 from ktui.state import AppState
 from ktui.themes import role
 from ktui.widgets.event_columns import cost_words, variant_words, why
@@ -22,8 +25,19 @@ from proxy.base.sanitise import sanitise
 _BAR = 40
 
 
+@runtime_checkable
+class PolicyLines(Protocol):
+    """An application that can show a line of the policy."""
+
+    def close_dialogs(self) -> None:
+        """Closes everything that stands over the screens."""
+
+    def show_policy_line(self, policy: str, line: int, version: str) -> None:
+        """Shows `policy` in the editor; `line` is its place in the version of that hash."""
+
+
 class EventDrawer(ModalScreen[None]):
-    """Timing, tokens, money and policies of one request; `esc` closes."""
+    """Timing, tokens, money and policies of one request; `x` explains its decision, `esc` closes."""
 
     DEFAULT_CSS = """
     EventDrawer { align: center top; background: transparent; }
@@ -34,17 +48,32 @@ class EventDrawer(ModalScreen[None]):
         border-title-color: $kt-strong; border-subtitle-color: $kt-muted; scrollbar-size: 0 0;
     }
     EventDrawer Static { width: 1fr; height: auto; }
+    EventDrawer ExplainPanel { display: none; margin-top: 1; }
+    EventDrawer.-explained ExplainPanel { display: block; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,enter,q", "close", "Close", show=False),
+        Binding("x", "live_explain", "Explain the decision of this request", id="live.explain"),
+        Binding("e", "item_edit", "Its line in the editor", show=False),
         Binding("y,c", "copy", "Copy the id", show=False),
     ]
 
-    def __init__(self, row: EventRow, state: AppState, *, below: bool = True) -> None:
+    def __init__(
+        self,
+        row: EventRow,
+        state: AppState,
+        *,
+        below: bool = True,
+        link: GatewayLink | None = None,
+        explain: bool = False,
+    ) -> None:
         super().__init__(classes="-below" if below else "")
         self._row = row
         self._state = state
+        self._link = link
+        self._explain_at_once = explain
+        self.explained = ExplainPanel(id="explain")
 
     def compose(self) -> ComposeResult:
         """A box above or below the row it speaks of, never over it."""
@@ -54,8 +83,14 @@ class EventDrawer(ModalScreen[None]):
             box.border_title = Text(
                 f"Request {row.id}  {clock(moment(row.timestamp))}  {mark} {row.status}"
             ).markup
-            box.border_subtitle = "esc closes · y copies the id"
+            box.border_subtitle = "x explains · y copies the id · esc closes"
             yield Static(Text("\n").join(self._lines()))
+            yield self.explained
+
+    def on_mount(self) -> None:
+        """Explains at once when that was asked for."""
+        if self._explain_at_once:
+            self.action_live_explain()
 
     def _lines(self) -> list[Text]:
         row = self._row
@@ -117,6 +152,46 @@ class EventDrawer(ModalScreen[None]):
     def action_close(self) -> None:
         """Back to the table."""
         self.dismiss(None)
+
+    def action_live_explain(self) -> None:
+        """The policies that were looked at, and the hash that chose the variant."""
+        if self.has_class("-explained"):
+            self.remove_class("-explained")
+            self.query_one(VerticalScroll).focus()
+            return
+        self.add_class("-explained")
+        self.query_one(
+            VerticalScroll
+        ).border_subtitle = "e its line in the editor · x closes this · esc closes"
+        self.explained.list.focus()
+        if self.explained.told is None:
+            self._explain()
+
+    @work(exclusive=True, exit_on_error=False)
+    async def _explain(self) -> None:
+        if self._link is None:
+            self.explained.show_trouble("there is no gateway to ask")
+            return
+        try:
+            told = await self._link.explain_event(self._row.id)
+        except LinkError as error:
+            self.explained.show_trouble(str(error))
+            return
+        self.explained.show(told)
+        self.explained.scroll_visible(animate=False)
+
+    def action_item_edit(self) -> None:
+        """The line of the step under the cursor, in the editor."""
+        if self.has_class("-explained"):
+            self.explained.choose()
+
+    def on_explain_panel_chosen(self, event: ExplainPanel.Chosen) -> None:
+        """Closes what stands over the screen, and goes to the line."""
+        event.stop()
+        step, version, app = event.step, event.version, self.app
+        if isinstance(app, PolicyLines):
+            app.close_dialogs()
+            app.show_policy_line(step.policy, step.line, version)
 
     def action_copy(self) -> None:
         """Copies the id."""

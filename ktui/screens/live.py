@@ -149,8 +149,16 @@ class LivePane(Pane):
     def on_event_table_opened(self, event: EventTable.Opened) -> None:
         """The drawer shows one request."""
         event.stop()
+        self._open(event.row)
+
+    def action_live_explain(self) -> None:
+        """The drawer of the request under the cursor, explained."""
+        if self.table.current is not None:
+            self._open(self.table.current, explain=True)
+
+    def _open(self, row: EventRow, *, explain: bool = False) -> None:
         below = self.table.region.y + self.table.cursor_row < self.app.size.height * 0.55
-        self.app.push_screen(EventDrawer(event.row, self.state, below=below))
+        self.app.push_screen(EventDrawer(row, self.state, below=below, link=self.link, explain=explain))
 
     def on_event_table_copied(self, event: EventTable.Copied) -> None:
         """Copies by OSC 52; the terminal may refuse without a word, so the id is shown too."""

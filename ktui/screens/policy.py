@@ -279,6 +279,11 @@ class PolicyPane(Pane):
             self.draft.keep(text, digest)
         self._changed()
 
+    def show_line(self, line: int, column: int = 1) -> None:
+        """Puts the cursor on a line of the text, counted from 1, and gives the editor the focus."""
+        self.editor.move_cursor(self.editor.clamp_visitable((line - 1, column - 1)), center=True)
+        self.editor.focus()
+
     def action_policy_edit(self) -> None:
         """Back into the editor, to the same cursor."""
         self.editor.focus()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ktui.link import GatewayLink
 from ktui.refresh import Scheduler
+from ktui.screens.history import HistoryPane
 from ktui.screens.live import LivePane
 from ktui.screens.pane import Pane
 from ktui.screens.policy import PolicyPane
@@ -31,5 +32,8 @@ SCREENS: tuple[ScreenEntry, ...] = (
     ScreenEntry("2", "policy", "Policy", lambda link, state, scheduler: PolicyPane(link, state, id="policy")),
     ScreenEntry(
         "3", "rollout", "Rollout", lambda link, state, scheduler: RolloutPane(link, state, id="rollout")
+    ),
+    ScreenEntry(
+        "7", "history", "History", lambda link, state, scheduler: HistoryPane(link, state, id="history")
     ),
 )

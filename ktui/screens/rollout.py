@@ -19,11 +19,11 @@ from ktui.ladder import Rung, next_rung, request
 from ktui.link import GatewayLink, LinkError
 from ktui.number_words import clock, moment
 from ktui.rollout_words import preview, sentence
+from ktui.screens.apply_review import review
 from ktui.screens.pane import Pane
 from ktui.state import AppState
 from ktui.themes import arm_role, role
 from ktui.widgets.bars import percent
-from ktui.widgets.dialog import ConfirmDialog
 from ktui.widgets.heading import Heading
 from ktui.widgets.phase_table import PhaseTable
 from proxy.base.sanitise import sanitise
@@ -287,8 +287,9 @@ class RolloutPane(Pane):
     ) -> None:
         """Asks with the change in meaning and in text; then writes the file."""
         try:
-            planned = await self._set(split, arguments, dry_run=True)
+            # First the file, then the plan: whoever saves in between makes the write a conflict, not a surprise.
             config = await self.link.config()
+            planned = await self._set(split, arguments, dry_run=True)
         except LinkError as error:
             self.say(Text(f"✗ {error}", style=role(self.app, "bad")))
             return
@@ -304,17 +305,17 @@ class RolloutPane(Pane):
         if not planned.changed:
             self.say("the file says this already")
             return
-        body = [*lines, Text("✓ lint clean; the file keeps every other byte", style=role(self.app, "ok"))]
-        details = [self._diff_line(line) for line in (planned.diff or "").splitlines()[2:400]]
-        dialog = ConfirmDialog(
-            title or f"Apply as v{config.number + 1}", body, confirm=confirm, details=details
+        result = await review(
+            self.app,
+            self.link,
+            planned.text or config.text,
+            base_hash=config.file.hash or config.hash,
+            title=title,
+            lines=lines,
+            confirm=confirm,
         )
-        if await self.app.push_screen_wait(dialog):
-            await self._apply(split, arguments, config.file.hash or config.hash)
-
-    def _diff_line(self, line: str) -> Text:
-        style = {"+": "ok", "-": "bad", "@": "muted"}.get(line[:1], "text")
-        return Text(sanitise(line, 300), style=role(self.app, style))
+        if result.apply:
+            await self._apply(split, {**arguments, "why": result.why}, result.if_match)
 
     async def _apply(self, split: Split, arguments: dict[str, object], if_match: str) -> None:
         try:

@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.events import Click, Key
 from textual.geometry import Size
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
@@ -20,6 +21,72 @@ from ktui.themes import role
 
 DEAF_S = 0.5
 """Seconds in which `y` is ignored after opening: keys typed ahead confirm nothing."""
+
+
+class DialogButton(Widget, can_focus=True):
+    """One choice of a dialog; `enter` or a click presses it. With a reason to be off it takes no focus."""
+
+    DEFAULT_CSS = "DialogButton { height: 1; width: auto; margin-right: 3; }"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "press", show=False)]
+
+    class Pressed(Message):
+        """The reader chose it."""
+
+        def __init__(self, button: DialogButton) -> None:
+            super().__init__()
+            self.button = button
+
+    def __init__(self, label: str, keys: str, *, off: str = "", id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._label = label
+        self._keys = keys
+        self.off = ""
+        self.turn(off)
+
+    def turn(self, off: str) -> None:
+        """Available with an empty `off`; else `off` is the reason, in a few words."""
+        self.off = off
+        self.can_focus = not off
+        if off and self.has_focus:
+            self.screen.focus_previous()
+        self.refresh(layout=True)
+
+    def render(self) -> RenderResult:
+        """`▐Cancel▌ esc`: reversed when the focus is here, its keys beside it."""
+        return self._line()
+
+    def get_content_width(self, container: Size, viewport: Size) -> int:
+        """As wide as its words."""
+        return self._line().cell_len
+
+    def _line(self) -> Text:
+        line = Text(no_wrap=True, end="")
+        if self.off:
+            return line.append(f" {self._label}: {self.off}", role(self.app, "muted"))
+        accent = role(self.app, "accent")
+        if self.has_focus:
+            line.append("▐", accent).append(self._label, role(self.app, "button")).append("▌", accent)
+        else:
+            line.append(f" {self._label} ", role(self.app, "text"))
+        return line.append(f" {self._keys}", f"bold {accent}")
+
+    def on_focus(self) -> None:
+        """Reversed."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Plain again."""
+        self.refresh()
+
+    def on_click(self, event: Click) -> None:
+        """A click presses."""
+        event.stop()
+        self.action_press()
+
+    def action_press(self) -> None:
+        """Chosen."""
+        if not self.off:
+            self.post_message(self.Pressed(self))
 
 
 class _Buttons(Widget, can_focus=True):

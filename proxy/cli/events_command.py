@@ -13,17 +13,23 @@ import typer
 
 from proxy.base.times import now_ms, parse_moment
 from proxy.cli.event_table import heading, line
-from proxy.cli.exits import UsageError, emit, exits, flush, say
+from proxy.cli.exits import USAGE, UsageError, complain_lines, emit, exits, flush, say
+from proxy.cli.explain_command import explain
 from proxy.cli.places import default_state_dir, environment, find_gateway
 
 if TYPE_CHECKING:
     from proxy.cli.api import Api
+    from proxy.events.filter import Expression
     from proxy.events.store import EventQuery
 
-app = typer.Typer(no_args_is_help=True, help="List and follow events.")
+app = typer.Typer(no_args_is_help=True, help="List, follow and explain events.")
+app.command("explain")(explain)
 
 Format = Literal["table", "json", "jsonl", "csv"]
 ApiOption = Annotated[str | None, typer.Option(help="Address of the control API (KT_API_URL).")]
+FilterOption = Annotated[
+    str | None, typer.Option("--filter", help="Only events it holds for; kt events fields lists the fields.")
+]
 StateOption = Annotated[Path | None, typer.Option(help="State directory of the gateway.")]
 
 
@@ -31,6 +37,7 @@ StateOption = Annotated[Path | None, typer.Option(help="State directory of the g
 def list_events(
     since: Annotated[str, typer.Option(help="A span such as 1h or 7d, or an RFC 3339 time.")] = "1h",
     model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
+    filter_text: FilterOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="The newest so many.")] = None,
     format: Annotated[Format, typer.Option(help="How to write them.")] = "table",
     api: ApiOption = None,
@@ -41,13 +48,15 @@ def list_events(
         env = environment()
         state = state_dir or default_state_dir(env)
         _check_moment(since)
+        where = _where(filter_text)
         gateway = find_gateway(api, state, env)
         if gateway is None:
-            _list_store(state, since, model, limit, format)
+            _list_store(state, _query(since, model, where, limit), format)
             return
         parameters = {"since": since, "format": "jsonl" if format == "table" else format}
         parameters |= {"model": model} if model else {}
         parameters |= {"limit": str(limit)} if limit else {}
+        parameters |= {"filter": filter_text} if filter_text else {}
         if format == "table":
             parameters["unknown"] = "null"
         from proxy.cli.api import Api
@@ -64,6 +73,7 @@ def list_events(
 @app.command("tail")
 def tail_events(
     model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
+    filter_text: FilterOption = None,
     since: Annotated[str | None, typer.Option(help="Begin with the events of this span.")] = None,
     format: Annotated[Format, typer.Option(help="How to write them.")] = "table",
     api: ApiOption = None,
@@ -74,6 +84,7 @@ def tail_events(
         env = environment()
         if format == "csv" or format == "json":
             raise UsageError(f"a tail has no end, so {format} cannot be written; use table or jsonl")
+        _where(filter_text)
         gateway = find_gateway(api, state_dir or default_state_dir(env), env)
         if gateway is None:
             raise UsageError("no gateway runs here; start one, or name one with --api")
@@ -84,6 +95,7 @@ def tail_events(
             say(heading())
             flush()
         parameters = {"unknown": "null", **({"model": model} if model else {})}
+        parameters |= {"filter": filter_text} if filter_text else {}
         for event in _following(client, parameters, since):
             if format == "table":
                 say(line(event))
@@ -113,16 +125,49 @@ def _check_moment(text: str) -> None:
         raise UsageError(f"--since: {error}") from None
 
 
-def _list_store(state: Path, since: str, model: str | None, limit: int | None, format: Format) -> None:
+def _where(text: str | None) -> Expression | None:
+    """The filter, read. Raises UsageError that points at what is wrong in it."""
+    if text is None:
+        return None
+    from proxy.events.filter import FilterError, parse
+
+    try:
+        return parse(text, now_ms())
+    except FilterError as error:
+        marks = " " * error.start + "^" * (error.end - error.start)
+        complain_lines(f"--filter: {error}", f"  {text}", f"  {marks}")
+        raise typer.Exit(USAGE) from None
+
+
+def _query(since: str, model: str | None, where: Expression | None, limit: int | None) -> EventQuery:
     from proxy.events.store import EventQuery
 
+    return EventQuery(since_ms=parse_moment(since, now_ms()), model=model, limit=limit, where=where)
+
+
+def _list_store(state: Path, query: EventQuery, format: Format) -> None:
     path = state / "events.db"
     if not path.exists():
         raise UsageError(
             f"no gateway runs and there is no event store in {state}; name one with --state-dir or --api"
         )
-    query = EventQuery(since_ms=parse_moment(since, now_ms()), model=model, limit=limit)
     asyncio.run(_write_store(path, query, format))
+
+
+@app.command("fields")
+def list_fields() -> None:
+    """What a filter can ask for, with an example of each."""
+    with exits():
+        from proxy.events.filter.fields import ALL
+
+        width = max(len(field.example) for field in ALL)
+        for field in ALL:
+            names = f" (also {', '.join(field.aliases)})" if field.aliases else ""
+            say(f"{field.example.ljust(width)}  {field.doc}{names}")
+        say()
+        say(
+            "and, or, not, parentheses; has:FIELD; metadata.KEY:VALUE; -7d..-1d; other words: error texts and tags"
+        )
 
 
 async def _write_store(path: Path, query: EventQuery, format: Format) -> None:

@@ -57,6 +57,13 @@ def complain(sentence: str) -> None:
     sys.stderr.write(f"kt: {sanitise(sentence, 2_000)}\n")
 
 
+def complain_lines(sentence: str, *lines: str) -> None:
+    """A sentence on stderr, and below it the place it is about."""
+    complain(sentence)
+    for line in lines:
+        sys.stderr.write(f"{sanitise(line, 2_000)}\n")
+
+
 def say(text: str = "") -> None:
     """Lines on stdout, safe on a terminal."""
     sys.stdout.write(sanitise_block(text) + "\n")

@@ -12,8 +12,10 @@ import typer
 from proxy.base.sanitise import sanitise
 from proxy.cli.exits import FINE, PROBLEMS, USAGE, complain, emit, exits, say
 from proxy.cli.places import environment
+from proxy.cli.simulate_command import simulate
 
 app = typer.Typer(no_args_is_help=True, help="Check policy files.")
+app.command("simulate")(simulate)
 
 
 @app.callback()

@@ -141,9 +141,17 @@ class ConfigManager:
         """Applied versions of this file, newest first, without texts."""
         return await self._versions.listing(str(self.path))
 
+    async def version_spans(self) -> dict[int, tuple[int, int | None]]:
+        """When each version of this file ran, by its number: from, until (None: runs on), in milliseconds since 1970."""
+        return await self._versions.spans(str(self.path))
+
     async def version(self, digest: str) -> StoredVersion | None:
         """One version with its text."""
         return await self._versions.find(str(self.path), digest)
+
+    def surroundings(self) -> Surroundings:
+        """What lint is told of this machine now."""
+        return self._surroundings()
 
     def lint(self, text: str) -> LintResult:
         """What lint says of `text` in the surroundings of this gateway."""

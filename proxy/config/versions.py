@@ -79,6 +79,19 @@ class VersionStore:
         )
         return [StoredVersion(*row) for row in rows]
 
+    async def spans(self, path: str, limit: int = 500) -> dict[int, tuple[int, int | None]]:
+        """When each version of the file at `path` ran, by its number: from its apply to the next one, of any file.
+
+        Milliseconds since 1970; the end is None for the newest of all.
+        """
+        rows = await self._open_connection.execute_fetchall(
+            "SELECT number, applied_at_ms, until FROM (SELECT number, path, applied_at_ms, "
+            "LEAD(applied_at_ms) OVER (ORDER BY number) AS until FROM versions) "
+            "WHERE path = ? ORDER BY number DESC LIMIT ?",
+            (path, limit),
+        )
+        return {row[0]: (row[1], row[2]) for row in rows}
+
     async def find(self, path: str, digest: str) -> StoredVersion | None:
         """The latest version whose hash begins with `digest`, with its text."""
         return await self._one("path = ? AND substr(hash, 1, ?) = ?", (path, len(digest), digest))

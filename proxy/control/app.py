@@ -14,6 +14,7 @@ from proxy.control.auth import Guard, Token
 from proxy.control.config_routes import ConfigRoutes
 from proxy.control.event_routes import EventRoutes
 from proxy.control.hub import Hub
+from proxy.control.policy_routes import PolicyRoutes
 from proxy.control.price_routes import PriceRoutes
 from proxy.control.problems import ApiError, json_response
 from proxy.control.screen_stream import ScreenStream
@@ -71,6 +72,7 @@ def routes(hub: Hub) -> list[Route]:
         Route("/v1/stream", ScreenStream(hub).__call__, methods=["GET"]),
         *ConfigRoutes(hub).routes(),
         *EventRoutes(hub).routes(),
+        *PolicyRoutes(hub).routes(),
         *PriceRoutes(hub).routes(),
     ]
 

@@ -1,4 +1,4 @@
-"""Reading and changing what runs: the file, its versions, weights, lint and diff."""
+"""Reading and changing what runs: the file, its versions and weights."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from proxy.config.state import (
 )
 from proxy.control.auth import caller
 from proxy.control.hub import Hub
-from proxy.control.problems import ApiError, json_body, json_response, text_field
+from proxy.control.problems import ApiError, json_body, json_response, refused_by_lint, text_field
 from proxy.control.status import errors_first, splits
-from proxy.policy.difference import changed_values, unified
+from proxy.control.version_counts import VersionCounts
+from proxy.policy.difference import unified
 from proxy.policy.edits import EditError, set_weights
-from proxy.policy.plan import not_enforced
 
 SHORTEST_HASH = 7
 """Characters of a hash that name a version."""
@@ -42,6 +42,7 @@ class ConfigRoutes:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
+        self._counts = VersionCounts(hub)
 
     def routes(self) -> list[Route]:
         """All of them."""
@@ -51,8 +52,6 @@ class ConfigRoutes:
             Route("/v1/config/versions", self.versions, methods=["GET"]),
             Route("/v1/config/versions/{hash}", self.version, methods=["GET"]),
             Route("/v1/config/restore", self.restore, methods=["POST"]),
-            Route("/v1/policy/lint", self.lint, methods=["POST"]),
-            Route("/v1/policy/diff", self.diff, methods=["POST"]),
             Route("/v1/splits", self.list_splits, methods=["GET"]),
             Route("/v1/splits/{name}/weights", self.put_weights, methods=["PUT"]),
         ]
@@ -87,7 +86,9 @@ class ConfigRoutes:
 
     async def versions(self, request: Request) -> Response:
         """Applied versions, newest first."""
-        listed = [_version(item) for item in await self._hub.config.versions()]
+        versions = await self._hub.config.versions()
+        events = await self._counts.of(versions)
+        listed = [{**_version(item), "events": events.get(item.number)} for item in versions]
         return json_response({"versions": listed})
 
     async def version(self, request: Request) -> Response:
@@ -109,30 +110,6 @@ class ConfigRoutes:
         if result is None:
             raise ApiError(404, "not_found", "no version of this file has that hash", "hash")
         return _applied(result)
-
-    async def lint(self, request: Request) -> Response:
-        """What is wrong with a text; nothing is applied."""
-        text = text_field(await json_body(request), "text")
-        # Off the loop: requests are answered on it.
-        result = await asyncio.to_thread(self._hub.config.lint, text)
-        missing = not_enforced(result.policy_file.policies) if result.policy_file is not None else ()
-        return json_response(
-            {
-                "valid": result.clean,
-                "diagnostics": [item.to_json() for item in result.diagnostics],
-                "not_enforced": [
-                    {"policy": item.policy, "type": item.kind, "line": item.line} for item in missing
-                ],
-            }
-        )
-
-    async def diff(self, request: Request) -> Response:
-        """What differs between two texts, in lines and in values."""
-        body = await json_body(request)
-        a, b = text_field(body, "a"), text_field(body, "b")
-        lines, values = await asyncio.to_thread(lambda: (unified(a, b), changed_values(a, b)))
-        changes = [{"path": item.path, "before": item.before, "after": item.after} for item in values]
-        return json_response({"unified": lines, "values": changes})
 
     async def list_splits(self, request: Request) -> Response:
         """Each split: configured, observed, planned."""
@@ -232,10 +209,7 @@ def _applied(result: ApplyResult, extra: Mapping[str, Any] | None = None) -> Res
         }
         return json_response(body, headers={"ETag": f'"{version.hash}"'})
     if isinstance(result, RefusedByLint):
-        found = errors_first(result.diagnostics)
-        first = found[0]
-        message = f"the text has errors and was not applied; line {first['line']}, column {first['column']}: {first['message']}"
-        raise ApiError(422, "lint", message, first["path"], diagnostics=found)
+        raise refused_by_lint(result.diagnostics)
     if isinstance(result, Conflict):
         current = {"hash": result.hash, "text": result.text}
         raise ApiError(

@@ -16,13 +16,16 @@ from proxy.control.hub import Hub
 from proxy.control.problems import ApiError, json_response
 from proxy.events.errors import StoreError
 from proxy.events.event import Event
+from proxy.events.filter import Expression, FilterError, parse
+from proxy.events.filter.fields import ALL, field_json
 from proxy.events.store import EventQuery
 from proxy.events.wire_form import csv_header, csv_row, event_json
 
 LIST_PARAMETERS = (
     "since", "until", "model", "provider", "decision", "tag", "after_seq", "before_seq", "limit", "format", "unknown",
+    "filter",
 )  # fmt: skip
-STREAM_PARAMETERS = ("model", "provider", "decision", "tag", "after_seq", "unknown")
+STREAM_PARAMETERS = ("model", "provider", "decision", "tag", "after_seq", "unknown", "filter")
 _CHUNK = 64 << 10
 HEARTBEAT_S = 15.0
 
@@ -38,6 +41,7 @@ class EventRoutes:
         return [
             Route("/v1/events", self.listing, methods=["GET"]),
             Route("/v1/events/stream", self.tail, methods=["GET"]),
+            Route("/v1/events/fields", self.fields, methods=["GET"]),
             Route("/v1/events/{id}", self.one, methods=["GET"]),
         ]
 
@@ -60,13 +64,17 @@ class EventRoutes:
             headers={"Cache-Control": "no-store"},
         )
 
+    async def fields(self, request: Request) -> Response:
+        """What a filter can ask for."""
+        return json_response({"fields": [field_json(field) for field in ALL]})
+
     async def one(self, request: Request) -> Response:
         """One event by id."""
         given = _parameters(request, ("unknown",))
         event = await self._hub.store.get(request.path_params["id"])
         if event is None:
             raise ApiError(404, "not_found", "there is no event of that id", "id")
-        return json_response(event_json(event, _unknown_null(given)))
+        return json_response({**event_json(event, _unknown_null(given)), "attempt_log": event.attempt_log})
 
     async def tail(self, request: Request) -> Response:
         """Events as they are stored, as server-sent events; `Last-Event-ID` or `after_seq` resumes without a gap."""
@@ -171,7 +179,19 @@ def _query(given: Mapping[str, str]) -> EventQuery:
         after_seq=_number(given["after_seq"], "after_seq") if "after_seq" in given else None,
         before_seq=_number(given["before_seq"], "before_seq") if "before_seq" in given else None,
         limit=_number(given["limit"], "limit") if "limit" in given else None,
+        where=_where(given, now),
     )
+
+
+def _where(given: Mapping[str, str], now: int) -> Expression | None:
+    if "filter" not in given:
+        return None
+    try:
+        return parse(given["filter"], now)
+    except FilterError as error:
+        raise ApiError(
+            400, "bad_filter", f"filter: {error}", "filter", column=error.start + 1, end_column=error.end + 1
+        ) from None
 
 
 def _moment(given: Mapping[str, str], name: str, now: int) -> int | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from proxy.base.times import now_ms
 from proxy.config.manager import ConfigManager
+from proxy.control.worker import Worker
 from proxy.events.live_metrics import LiveMetrics
 from proxy.events.store import EventStore
 from proxy.prices.listing import Priced
@@ -23,6 +25,8 @@ class TargetView:
     available: bool
     reason: str | None
     models: tuple[str, ...]
+    breaker: str = "closed"
+    """closed, open or half-open: whether requests go there while others serve the same model."""
 
 
 class DataPlaneView(Protocol):
@@ -62,6 +66,9 @@ class CountedStore(EventStore, Protocol):
     def total(self) -> int:
         """Events kept."""
 
+    async def count_between(self, spans: Sequence[tuple[int, int | None]]) -> list[int]:
+        """How many events arrived in each span of milliseconds since 1970; an end of None is open."""
+
     async def unpriced(self, since_ms: int) -> list[tuple[str, str, int]]:
         """(target, model, requests) since then whose cost is not known."""
 
@@ -83,4 +90,7 @@ class Hub:
     store: CountedStore
     metrics: LiveMetrics
     data_plane: DataPlaneView
+    state_dir: Path = field(default_factory=Path)
+    """Where the stores are, for work that reads them in another process."""
+    worker: Worker = field(default_factory=Worker)
     clock_ms: Callable[[], int] = now_ms

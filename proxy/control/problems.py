@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from proxy.base.sanitise import sanitise
+from proxy.control.status import errors_first
+from proxy.policy.diagnostics import Diagnostic
 
 MAX_BODY = 4 << 20
 
@@ -60,6 +62,15 @@ async def json_body(request: Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise ApiError(400, "bad_json", "the body must be a JSON object", "body")
     return body
+
+
+def refused_by_lint(diagnostics: tuple[Diagnostic, ...]) -> ApiError:
+    """The answer (422) to a text with errors, which it lists."""
+    found = errors_first(diagnostics)
+    first = found[0]
+    place = f"line {first['line']}, column {first['column']}"
+    message = f"the text has errors and was not applied; {place}: {first['message']}"
+    return ApiError(422, "lint", message, first["path"], diagnostics=found)
 
 
 def text_field(body: dict[str, Any], name: str, default: str | None = None) -> str:

@@ -98,6 +98,7 @@ def targets(hub: Hub) -> list[dict[str, Any]]:
             "available": target.available,
             "reason": target.reason,
             "models": list(target.models),
+            "breaker": target.breaker,
         }
         for target in hub.data_plane.targets()
     ]

@@ -47,6 +47,8 @@ _POLICIES = FIELDS.index("policies_triggered")
 _DRAW = FIELDS.index("draw")
 _FACTS = FIELDS.index("facts")
 _METADATA = FIELDS.index("request_metadata")
+_DROPPED = FIELDS.index("dropped_params")
+_ATTEMPTS = FIELDS.index("attempt_log")
 
 
 def prepare(event: Event) -> tuple[Event, bytes]:
@@ -114,6 +116,10 @@ def _clean_field(name: str, value: Any) -> Any:
         case "list[str]":
             items = value if isinstance(value, Sequence) and not isinstance(value, str) else []
             return [clean_text(item) for item in items[:_ITEM_LIMIT]]
+        case "list[dict[str, Any]]":
+            entries = value if isinstance(value, list) else []
+            trees = [_clean_tree(entry, 1) for entry in entries[:_ITEM_LIMIT]]
+            return [tree for tree in trees if isinstance(tree, dict)]
         case "dict[str, Any]" | "dict[str, str]":
             tree = _clean_tree(value if isinstance(value, Mapping) else {}, 0)
             if name == "request_metadata":
@@ -190,6 +196,8 @@ def to_row(event: Event) -> list[Any]:
     row[_POLICIES] = _json_text(row[_POLICIES]) if row[_POLICIES] else "[]"
     row[_FACTS] = _json_text(row[_FACTS]) if row[_FACTS] else "{}"
     row[_METADATA] = _json_text(row[_METADATA]) if row[_METADATA] else "{}"
+    row[_DROPPED] = _json_text(row[_DROPPED]) if row[_DROPPED] else "[]"
+    row[_ATTEMPTS] = _json_text(row[_ATTEMPTS]) if row[_ATTEMPTS] else "[]"
     draw = row[_DRAW]
     if draw > _INT64_MAX:
         # 64 unsigned bits in a signed column.
@@ -204,6 +212,8 @@ def from_row(row: Sequence[Any]) -> Event:
     values[_POLICIES] = msgspec.json.decode(values[_POLICIES])
     values[_FACTS] = msgspec.json.decode(values[_FACTS])
     values[_METADATA] = msgspec.json.decode(values[_METADATA])
+    values[_DROPPED] = msgspec.json.decode(values[_DROPPED])
+    values[_ATTEMPTS] = msgspec.json.decode(values[_ATTEMPTS])
     if values[_DRAW] < 0:
         values[_DRAW] += 2**64
     event = Event(*values)

@@ -73,5 +73,9 @@ class Event:
     """What a policy may ask for: max_tokens, prompt_chars, has_tools, has_images and the kept headers and metadata."""
     request_metadata: dict[str, str] = field(default_factory=dict)
     """The kept part of the request's own metadata; shown as `metadata.request`."""
+    dropped_params: list[str] = field(default_factory=list)
+    """Parameters of the request that the target's dialect could not carry."""
+    attempt_log: list[dict[str, Any]] = field(default_factory=list)
+    """Each request sent upstream: target, model, status, error, ms, reason. Empty when the only one was answered."""
     seq: int = 0
     """Given by the store's writer at insertion; the only cursor. 0 before that."""

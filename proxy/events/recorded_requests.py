@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ _SINCE = (
     f"SELECT {_COLUMNS} FROM events WHERE seq >= (SELECT min(seq) FROM events INDEXED BY events_timestamp "
     "WHERE timestamp_ms >= ?) AND +timestamp_ms >= ? AND facts <> '{}' ORDER BY seq DESC LIMIT ?"
 )
+_BY_ID = f"SELECT {_COLUMNS} FROM events WHERE id = ?"
 _decode = msgspec.json.Decoder().decode
 
 
@@ -38,6 +38,18 @@ def read_requests(path: Path, last: int, since_ms: int | None = None) -> list[Re
 
     What never got as far as a decision (no key, not readable) is left out. Raises StoreError.
     """
+    if since_ms is None:
+        return _read(path, _NEWEST, (last,))
+    return _read(path, _SINCE, (since_ms, since_ms, last))
+
+
+def read_request_by_id(path: Path, event_id: str) -> RecordedRequest | None:
+    """The request of that id, decided or not. Raises StoreError."""
+    found = _read(path, _BY_ID, (event_id.encode("utf-8", "replace").decode(),))
+    return found[0] if found else None
+
+
+def _read(path: Path, sql: str, values: tuple[Any, ...]) -> list[RecordedRequest]:
     if not path.exists():
         raise StoreError(f"there is no event store at {path}: name another --state-dir")
     try:
@@ -46,11 +58,7 @@ def read_requests(path: Path, last: int, since_ms: int | None = None) -> list[Re
             store.execute("PRAGMA wal_autocheckpoint=0")
             if int(store.execute("PRAGMA user_version").fetchone()[0]) > SCHEMA_VERSION:
                 raise StoreError(f"{path} was written by a newer ktui: upgrade, or name another --state-dir")
-            if since_ms is None:
-                rows: Iterable[Any] = store.execute(_NEWEST, (last,))
-            else:
-                rows = store.execute(_SINCE, (since_ms, since_ms, last))
-            return [_request(row) for row in rows]
+            return [_request(row) for row in store.execute(sql, values)]
     except (sqlite3.Error, msgspec.DecodeError) as error:
         raise StoreError(f"cannot read the event store {path}: {sanitise(error, 200)}") from None
 

@@ -13,7 +13,7 @@ from proxy.base.sanitise import sanitise
 from proxy.events.codec import FIELDS
 from proxy.events.errors import StoreError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 QUICK_CHECK_BYTES = 64 * 1024 * 1024
 """Largest file whose soundness is checked at start; beyond it the check would hold the start up."""
 _WAL_LIMIT = 64 * 1024 * 1024
@@ -72,6 +72,10 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
         "CREATE INDEX events_timestamp ON events (timestamp_ms)",
         "CREATE INDEX events_model ON events (model)",
         "CREATE INDEX events_tag ON events (ab_tag) WHERE ab_tag IS NOT NULL",
+    ),
+    2: (
+        "ALTER TABLE events ADD COLUMN dropped_params TEXT NOT NULL DEFAULT '[]'",
+        "ALTER TABLE events ADD COLUMN attempt_log TEXT NOT NULL DEFAULT '[]'",
     ),
 }
 """What leads to each version, from the one before."""
@@ -143,6 +147,11 @@ async def open_reader(path: Path) -> aiosqlite.Connection:
         version = await _version(connection)
         if version > SCHEMA_VERSION:
             raise StoreError(_newer(path, version))
+        if version < SCHEMA_VERSION:
+            raise StoreError(
+                f"{path} was written by an older ktui (store version {version}): start the gateway once, "
+                "which brings it up to date"
+            )
     except sqlite3.Error as error:
         await connection.close()
         raise StoreError(f"cannot read the event store {path}: {sanitise(error, 200)}") from None

@@ -171,6 +171,10 @@ class SqliteEventStore:
         """Events in the database (kept as a number, not counted anew)."""
         return self._writer.total
 
+    async def count_between(self, spans: Sequence[tuple[int, int | None]]) -> list[int]:
+        """How many events arrived in each span of milliseconds since 1970; an end of None is open."""
+        return await self._reader.count_between(spans)
+
     @property
     def last_timestamp_ms(self) -> int | None:
         """Arrival of the event stored last; None when there is none."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from proxy.events.event import Event
+from proxy.events.filter.expression import Expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class EventQuery:
     limit: int | None = None
     """Keeps the newest."""
     ascending: bool = False
+    where: Expression | None = None
+    """What else must hold, in the filter language."""
 
 
 @dataclass(frozen=True, slots=True)

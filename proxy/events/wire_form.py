@@ -62,6 +62,7 @@ def event_json(event: Event, unknown_null: bool = False) -> dict[str, Any]:
             "unit_digest": event.unit_digest,
             "salt": event.salt,
             "request": dict(event.request_metadata),
+            "dropped_params": list(event.dropped_params),
         },
     }
 

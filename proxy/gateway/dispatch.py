@@ -1,271 +1,375 @@
-"""From a decided request to an answer whose head has come.
+"""From a decided request to an answer that can be relayed.
 
-Which target, what is sent there, which failures are absorbed.
+Which targets, in which order, which failures are absorbed. Nothing has been sent to the client meanwhile.
 """
 
 from __future__ import annotations
 
-import re
+import asyncio
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+import msgspec
+
+from proxy.base.sanitise import sanitise
+from proxy.gateway.dialects import Outbound, error_of_stream
 from proxy.gateway.exchange import Exchange
-from proxy.gateway.guard import Headers
+from proxy.gateway.outbound import build_outbound
+from proxy.gateway.peek import peek
 from proxy.gateway.runtime import Runtime
 from proxy.policy.facts import Decision
+from proxy.upstream.retry import Failure, Itinerary, of_error, of_status
 from proxy.upstream.targets import Target
-from proxy.upstream.transport import Answer, Call, UpstreamError
+from proxy.upstream.transport import Answer, UpstreamError
 from proxy.wire.chat import ParsedRequest
 from proxy.wire.errors import RequestError
-from proxy.wire.json_scan import ask_usage, set_model, splice
 
-MAX_ATTEMPTS = 3
-FIRST_BYTE_STREAM_S = 120.0
-FIRST_BYTE_WHOLE_S = 600.0
-IDLE_S = 120.0
-CONNECT_S = 5.0
-_REFUSAL_BODY = 64 * 1024
-"""How much of a 400 is read to see whether it is about `stream_options`."""
-_FORWARDED = frozenset(
-    {b"accept", b"anthropic-version", b"anthropic-beta", b"traceparent", b"tracestate", b"idempotency-key"}
-)
+WHOLE_LIMIT = 16 * 1024 * 1024
+"""A whole answer up to this size is read before it is sent, so that one that breaks off is a clean error."""
+_ERROR_BODY = 64 * 1024
+"""How much of an error is read to see what it is about."""
 _USAGE_WORDS = (b"stream_options", b"include_usage")
-_PRINTABLE = re.compile(rb"[\x20-\x7e]*\Z")
+_REASON_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A target, and the model it is asked for."""
+
+    target: Target
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
 class Dispatched:
-    """An answer, and whether its usage frame is ours alone (the client did not ask for one)."""
+    """An answer to relay."""
 
     answer: Answer
-    hides_usage: bool
+    out: Outbound
+    body: bytes | None = None
+    """All of it, when it was read to its end."""
+    exhausted: bool = False
+    """An error that was tried again in vain: the client need not try once more."""
+    response_id: str | None = None
+    """Of a stored response, when the beginning of its stream says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """How one attempt ended: an answer, a failure that has an answer, or a failure without one."""
+
+    failure: Failure | None
+    sent: Dispatched | None = None
+    error: UpstreamError | None = None
+    began: bool = False
+    """The answer broke off after it had begun."""
 
 
 class _BufferedAnswer:
     """An answer whose beginning was read already."""
 
-    def __init__(self, answer: Answer, read: bytes) -> None:
+    def __init__(
+        self,
+        answer: Answer,
+        read: bytes,
+        status: int | None = None,
+        headers: Sequence[tuple[str, str]] | None = None,
+    ) -> None:
         self._answer = answer
         self._read = read
-        self.status = answer.status
-        self.headers = answer.headers
+        self._ended = status is not None
+        self.status = answer.status if status is None else status
+        self.headers = answer.headers if headers is None else headers
 
     async def chunk(self) -> bytes:
         """What was read, then the rest."""
         if self._read:
             read, self._read = self._read, b""
             return read
-        return await self._answer.chunk()
+        return b"" if self._ended else await self._answer.chunk()
 
     def close(self) -> None:
         """See Answer."""
         self._answer.close()
 
 
-def choose_targets(exchange: Exchange, decision: Decision) -> list[Target]:
-    """Usable targets of the decided model, in order. Raises RequestError (404, 503, 400)."""
-    if exchange.snapshot is None:
+def choose_stops(exchange: Exchange, decision: Decision) -> tuple[list[Stop], list[Stop]]:
+    """Usable targets of the decided model, in order, and those of the models to fall back to.
+
+    Raises RequestError (404, 503, 400).
+    """
+    snapshot = exchange.snapshot
+    if snapshot is None:
         raise RequestError(503, "no_policy", "the gateway runs no policy yet")
     named = decision.assignment.target if decision.assignment is not None else None
     if decision.assignment is not None and decision.assignment.model != decision.model:
         named = None  # a later policy sent the request elsewhere
-    found = exchange.snapshot.routes.for_model(decision.model, named)
+    found = snapshot.routes.for_model(decision.model, named)
     if not found:
         message = f"no target of this gateway serves the model {decision.model!r}"
         raise RequestError(404, "model_not_found", message, param="model")
     usable = [target for target in found if target.unavailable_reason is None]
     if not usable:
         raise RequestError(503, "target_unavailable", found[0].unavailable_reason or "no target can be used")
-    carrying = [target for target in usable if target.carries(exchange.endpoint)]
-    if not carrying:
+    primary = [Stop(target, decision.model) for target in usable if target.carries(exchange.endpoint)]
+    if not primary:
         message = (
-            f"the model {decision.model!r} is served by {usable[0].id}, whose OpenAI-compatible endpoint "
-            f"carries chat completions only, not {exchange.endpoint}"
+            f"the model {decision.model!r} is served by {usable[0].id}, whose vendor has no {exchange.path}"
         )
         raise RequestError(400, "unsupported_endpoint", message)
-    return carrying
+    others = snapshot.fallback_models.get(decision.model, ())
+    fallback = [
+        Stop(target, model)
+        for model in others
+        for target in snapshot.routes.for_model(model)
+        if target.unavailable_reason is None and target.carries(exchange.endpoint)
+    ]
+    return primary, fallback
 
 
 async def dispatch(
     runtime: Runtime, exchange: Exchange, parsed: ParsedRequest, decision: Decision
 ) -> Dispatched:
-    """Send until an answer comes, MAX_ATTEMPTS times in all.
+    """Send until an answer comes, within the rules of `runtime.retry_rules`.
 
-    Raises RequestError (404, 503, 400, 502, 504).
+    The last upstream error is an answer too. Raises RequestError (404, 503, 400, 401, 502, 504).
     """
-    targets = choose_targets(exchange, decision)
-    failure: UpstreamError | None = None
-    for place, target in enumerate(targets):
-        last = place + 1 == len(targets)
+    primary, fallback = choose_stops(exchange, decision)
+    made_by = _maker(runtime, parsed)
+    if made_by is not None and any(stop.target.id == made_by for stop in primary):
+        # What is stored there is known nowhere else.
+        primary, fallback = [stop for stop in primary if stop.target.id == made_by], []
+    return await _Attempts(runtime, exchange, parsed).run(primary, fallback)
+
+
+def _maker(runtime: Runtime, parsed: ParsedRequest) -> str | None:
+    """The target that made the stored response this request goes on from, as far as that is remembered."""
+    raw = parsed.scan.raw("previous_response_id")
+    if raw is None or raw[:1] != b'"':
+        return None
+    return runtime.stored_responses.get(msgspec.json.decode(raw, type=str))
+
+
+class _Attempts:
+    """The attempts of one request."""
+
+    def __init__(self, runtime: Runtime, exchange: Exchange, parsed: ParsedRequest) -> None:
+        self._runtime = runtime
+        self._exchange = exchange
+        self._parsed = parsed
+        self._reused = False
+
+    async def run(self, primary: list[Stop], fallback: list[Stop]) -> Dispatched:
+        """All of them."""
+        runtime, exchange = self._runtime, self._exchange
+        primary, fallback = self._admitted(primary), self._admitted(fallback)
+        stops = [*primary, *fallback]
+        at = stops[0]
+        trip: Itinerary | None = None
+        while True:
+            outcome = await self._at(at)
+            if outcome.failure is None and outcome.sent is not None:
+                return outcome.sent
+            failure = outcome.failure or Failure("final", "unknown")
+            trip = trip or Itinerary(len(primary), len(fallback), runtime.retry_rules)
+            step = trip.after(failure, exchange.attempts, asyncio.get_running_loop().time())
+            if step is None:
+                return self._last(outcome, failure)
+            if outcome.sent is not None:
+                outcome.sent.answer.close()
+            if step.wait_s:
+                await asyncio.sleep(step.wait_s)
+            at = stops[step.stop]
+
+    def _admitted(self, stops: list[Stop]) -> list[Stop]:
+        if len(stops) < 2:
+            return stops
+        usable = self._runtime.breakers.usable([stop.target.fingerprint for stop in stops])
+        return [stops[place] for place in usable]
+
+    def _last(self, outcome: _Outcome, failure: Failure) -> Dispatched:
+        """The client gets the last failure: as it came, or in our words when nothing came."""
+        if outcome.sent is not None and failure.status is not None and failure.status >= 400:
+            tired = failure.remedy != "final" and (
+                self._exchange.attempts > 1 or self._runtime.retry_rules.max_attempts == 1
+            )
+            return replace(outcome.sent, exhausted=tired)
+        if outcome.sent is not None:
+            outcome.sent.answer.close()
+            target = self._exchange.target
+            name = target.id if target is not None else "the upstream"
+            message = f"{name} answered with a redirect, which is not followed"
+            raise RequestError(502, "upstream_unreachable", message)
+        message = outcome.error.message if outcome.error is not None else "no upstream answered"
+        if outcome.error is not None and outcome.error.kind == "timeout":
+            raise RequestError(504, "upstream_timeout", message)
+        raise RequestError(502, "upstream_broke_off" if outcome.began else "upstream_unreachable", message)
+
+    async def _at(self, stop: Stop) -> _Outcome:
+        """One target, and what its breaker learns from it."""
+        runtime, exchange = self._runtime, self._exchange
+        exchange.target, exchange.model = stop.target, stop.model
+        breakers = runtime.breakers
+        breaker = breakers.of(stop.target.fingerprint)
+        probe = breaker.begin(breakers.clock())
+        result: Literal["ok", "failed", "neither"] = "neither"
         try:
-            sent = await _try_target(runtime, exchange, parsed, decision, target)
-        except UpstreamError as error:
-            failure = error
-            # Sent in full and not answered: the upstream may be working on it, and would be paid twice.
-            if error.kind == "timeout" and not target.spec.retry_on_timeout:
-                break
-        else:
-            status = sent.answer.status
-            if status < 300 or 400 <= status < 500 or (status >= 500 and (last or _spent(exchange))):
-                return sent
-            sent.answer.close()
-            if status < 400:
-                failure = UpstreamError(
-                    "protocol", f"{target.id} answered with a redirect, which is not followed"
+            outcome = await self._send(stop)
+            failure = outcome.failure
+            result = "ok" if failure is None else "failed" if failure.blames_target else "neither"
+            if failure is not None and failure.status == 429 and failure.retry_after_s:
+                breaker.rest(
+                    breakers.clock() + min(failure.retry_after_s, runtime.retry_rules.retry_after_cap_s)
                 )
-        if _spent(exchange):
-            break
-    if failure is not None and failure.kind == "timeout":
-        raise RequestError(504, "upstream_timeout", failure.message)
-    raise RequestError(502, "upstream_unreachable", failure.message if failure else "no upstream answered")
+        finally:
+            breaker.end(breakers.clock(), result, probe=probe)
+        return outcome
 
+    async def _send(self, stop: Stop) -> _Outcome:
+        """One target.
 
-def _spent(exchange: Exchange) -> bool:
-    return exchange.attempts >= MAX_ATTEMPTS
+        Again at once on a connection that was dead already, and without asking for usage where that is
+        refused.
+        """
+        runtime, exchange = self._runtime, self._exchange
+        while True:
+            out = build_outbound(runtime, exchange, self._parsed, stop.target, stop.model)
+            exchange.dropped_params = out.dropped
+            exchange.attempts += 1
+            exchange.mark_sent()
+            started = time.perf_counter()
+            before, exchange.went_upstream = exchange.went_upstream, True
+            try:
+                answer = await runtime.transport.send(out.call)
+            except UpstreamError as error:
+                exchange.went_upstream = before or error.kind not in ("refused", "connect", "stale")
+                outcome = self._broken(stop, error, began=False)
+                self._log(stop, started, outcome)
+                if error.kind == "stale" and not self._spent():
+                    continue
+                return outcome
+            except asyncio.CancelledError:
+                self._log_left(stop, started)
+                raise
+            outcome, ask_again = await self._read(stop, answer, out)
+            self._log(stop, started, outcome)
+            if not ask_again:
+                return outcome
 
+    def _spent(self) -> bool:
+        return self._exchange.attempts >= self._runtime.retry_rules.max_attempts
 
-async def _try_target(
-    runtime: Runtime, exchange: Exchange, parsed: ParsedRequest, decision: Decision, target: Target
-) -> Dispatched:
-    """One target.
-
-    Again on a connection that was dead already, and without asking for usage where that is refused.
-    """
-    exchange.target = target
-    call, hides_usage = build_call(runtime, exchange, parsed, decision, target)
-    while True:
-        exchange.attempts += 1
-        exchange.mark_sent()
-        before, exchange.went_upstream = exchange.went_upstream, True
+    async def _read(self, stop: Stop, answer: Answer, out: Outbound) -> tuple[_Outcome, bool]:
+        """As much of the answer as may still change what is done; True: the same again without usage."""
         try:
-            answer = await runtime.transport.send(call)
+            if not 200 <= answer.status <= 599:
+                text = f"{stop.target.id} answered with the status {answer.status}"
+                raise UpstreamError("protocol", text)
+            if answer.status >= 300:
+                return await self._read_error(answer, out)
+            if is_event_stream(answer):
+                return await self._read_stream(stop, answer, out), False
+            return await self._read_whole(answer, out), False
         except UpstreamError as error:
-            exchange.went_upstream = before or error.kind not in ("refused", "connect", "stale")
-            if error.kind == "stale" and not _spent(exchange):
-                continue
-            raise
-        if not 200 <= answer.status <= 599:
             answer.close()
-            raise UpstreamError("protocol", f"{target.id} answered with the status {answer.status}")
-        if not hides_usage or answer.status not in (400, 422) or _spent(exchange):
-            return Dispatched(answer, hides_usage)
-        body = await _beginning(answer)
-        if not any(word in body for word in _USAGE_WORDS):
-            return Dispatched(_BufferedAnswer(answer, body), hides_usage)
-        answer.close()
-        runtime.never_ask_usage(str(call.url), decision.model)
-        call, hides_usage = build_call(runtime, exchange, parsed, decision, target)
+            return self._broken(stop, error, began=error.kind != "protocol"), False
+        except BaseException:
+            answer.close()
+            raise
+
+    async def _read_error(self, answer: Answer, out: Outbound) -> tuple[_Outcome, bool]:
+        body, ended = await _beginning(answer, _ERROR_BODY)
+        refuses_usage = answer.status in (400, 422) and out.hides_usage
+        if refuses_usage and any(word in body for word in _USAGE_WORDS) and not self._spent():
+            answer.close()
+            self._runtime.never_ask_usage(str(out.call.url), self._exchange.model or "")
+            return _Outcome(Failure("again", "usage_refused", answer.status, 0.0, False)), True
+        failure = of_status(answer.status, dict(answer.headers), body)
+        buffered = _BufferedAnswer(answer, body)
+        return _Outcome(failure, Dispatched(buffered, out, body if ended else None)), False
+
+    async def _read_whole(self, answer: Answer, out: Outbound) -> _Outcome:
+        if self._exchange.endpoint == "audio" and not _is_json(answer):
+            return _Outcome(None, Dispatched(answer, out))  # speech is played while it comes
+        body, ended = await _beginning(answer, WHOLE_LIMIT)
+        if ended:
+            return _Outcome(None, Dispatched(answer, out, body))
+        return _Outcome(None, Dispatched(_BufferedAnswer(answer, body), out))
+
+    async def _read_stream(self, stop: Stop, answer: Answer, out: Outbound) -> _Outcome:
+        """A stream that begins with an error, or says nothing at all, is a failure with a status."""
+        found = await peek(answer, self._runtime.peek_s)
+        if found.error is not None:
+            headers = [header for header in answer.headers if header[0] not in _OF_THE_STREAM]
+            body = error_of_stream(out.dialect, found.status, found.error)
+            answer_of_ours = _BufferedAnswer(answer, b"", found.status, [*headers, _JSON])
+            failure = of_status(found.status, dict(headers), body)
+            return _Outcome(failure, Dispatched(answer_of_ours, out, body))
+        if found.ended and not found.said:
+            raise UpstreamError("reset", f"{stop.target.id} ended its stream before it said anything")
+        buffered = _BufferedAnswer(answer, found.read)
+        return _Outcome(None, Dispatched(buffered, out, response_id=found.response_id))
+
+    def _broken(self, stop: Stop, error: UpstreamError, *, began: bool) -> _Outcome:
+        failure = of_error(error.kind, retry_on_timeout=stop.target.spec.retry_on_timeout)
+        return _Outcome(failure, error=error, began=began)
+
+    def _log(self, stop: Stop, started: float, outcome: _Outcome) -> None:
+        failure, error = outcome.failure, outcome.error
+        status = failure.status if failure is not None else 200
+        if failure is None and outcome.sent is not None:
+            status = outcome.sent.answer.status
+        entry: dict[str, Any] = {
+            "target": stop.target.id,
+            "model": stop.model,
+            "status": status,
+            "error": sanitise(error.message, _REASON_LIMIT) if error is not None else None,
+            "ms": round((time.perf_counter() - started) * 1e3, 1),
+            "reason": failure.reason if failure is not None else None,
+        }
+        self._exchange.attempt_log.append(entry)
+
+    def _log_left(self, stop: Stop, started: float) -> None:
+        entry: dict[str, Any] = {
+            "target": stop.target.id,
+            "model": stop.model,
+            "status": None,
+            "error": None,
+            "ms": round((time.perf_counter() - started) * 1e3, 1),
+            "reason": "cancelled",
+        }
+        self._exchange.attempt_log.append(entry)
 
 
-async def _beginning(answer: Answer) -> bytes:
-    read = bytearray()
-    try:
-        while len(read) < _REFUSAL_BODY and (chunk := await answer.chunk()):
-            read += chunk
-    except BaseException:
-        answer.close()
-        raise
-    return bytes(read)
+_OF_THE_STREAM = frozenset({"content-type", "content-encoding"})
+_JSON = ("content-type", "application/json")
 
 
-def build_call(
-    runtime: Runtime, exchange: Exchange, parsed: ParsedRequest, decision: Decision, target: Target
-) -> tuple[Call, bool]:
-    """What is sent to `target`, and whether it asks for a usage frame that the client did not ask for."""
-    url = target.url(exchange.endpoint, decision.model)
-    edits = []
-    model = target.body_model(decision.model)
-    if model != parsed.model:
-        edits.append(set_model(parsed.scan, model))
-    hides_usage = False
-    if (
-        parsed.stream
-        and not parsed.asks_usage
-        and exchange.endpoint in ("chat", "completions")
-        and runtime.asks_usage(str(url), decision.model)
-    ):
-        edit = ask_usage(parsed.scan)
-        if edit is not None:
-            edits.append(edit)
-            hides_usage = True
-    timeouts = target.spec.timeouts
-    first_byte = FIRST_BYTE_STREAM_S if parsed.stream else FIRST_BYTE_WHOLE_S
-    call = Call(
-        url=url,
-        headers=_headers(runtime, exchange, target),
-        body=splice(parsed.body, edits) if edits else parsed.body,
-        connect_s=timeouts.connect_s or CONNECT_S,
-        first_byte_s=timeouts.first_byte_s or first_byte,
-        idle_s=timeouts.idle_s or IDLE_S,
-        proxy=target.spec.proxy,
-        ca_file=target.spec.ca_file,
-    )
-    return call, hides_usage
+def is_event_stream(answer: Answer) -> bool:
+    """Whether the answer is a stream of events that can be read."""
+    headers = dict(answer.headers)
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "text/event-stream" and headers.get("content-encoding", "identity") == "identity"
 
 
-def _headers(runtime: Runtime, exchange: Exchange, target: Target) -> list[tuple[str, str]]:
-    """What goes upstream.
-
-    Named headers of the client, then ours. What the client lists in Connection stays behind.
-    """
-    dropped = _listed_in_connection(exchange.headers)
-    headers = [
-        (name.decode("ascii"), value.decode("ascii"))
-        for name, value in exchange.headers
-        if (name in _FORWARDED or name.startswith(b"openai-"))
-        and name not in dropped
-        and _PRINTABLE.match(value)
-    ]
-    own = [
-        ("content-type", "application/json"),
-        ("accept-encoding", "identity"),
-        ("user-agent", "ktui"),
-        ("via", _via(exchange.headers, runtime.instance)),
-        *target.spec.headers.items(),
-        *_credentials(exchange, target),
-    ]
-    ours = {name.lower() for name, _ in own}
-    return [header for header in headers if header[0] not in ours] + own
+def _is_json(answer: Answer) -> bool:
+    return "json" in dict(answer.headers).get("content-type", "")
 
 
-def _credentials(exchange: Exchange, target: Target) -> Sequence[tuple[str, str]]:
-    """Our key, or, where the target passes the caller's own, that one.
-
-    The key that opened this gateway never.
-    """
-    if target.auth != "passthrough":
-        header = target.auth_header()
-        return [header] if header is not None else []
-    own = [
-        (name.decode("ascii"), value.decode("ascii"))
-        for name, value in exchange.headers
-        if name in (b"authorization", b"api-key") and name != exchange.key_header and _PRINTABLE.match(value)
-    ]
-    if not own:
-        message = f"the target {target.id} passes the caller's own key on, and the request has none"
-        raise RequestError(401, "missing_upstream_key", message)
-    return own[:1]
-
-
-def _listed_in_connection(headers: Headers) -> frozenset[bytes]:
-    return frozenset(
-        word.strip().lower() for name, value in headers if name == b"connection" for word in value.split(b",")
-    )
-
-
-def _via(headers: Headers, instance: str) -> str:
-    passed = [value.decode("ascii") for name, value in headers if name == b"via" and _PRINTABLE.match(value)]
-    return ", ".join([*passed, f"1.1 {instance}"])[-1024:]
-
-
-def came_from_here(headers: Headers, instance: str) -> bool:
-    """Whether this gateway sent the request itself: one of its targets leads back to it."""
-    mark = instance.encode()
-    return any(name == b"via" and mark in value for name, value in headers)
-
-
-def redact(body: bytes, target: Target | None) -> bytes:
-    """`body` without our own key, should the upstream repeat it."""
-    if target is None or target.secret is None:
-        return body
-    return body.replace(target.secret.reveal().encode(), b"***")
+async def _beginning(answer: Answer, limit: int) -> tuple[bytes, bool]:
+    """The first `limit` bytes and what came with them, and whether that was all."""
+    first = await answer.chunk()
+    if not first:
+        return b"", True
+    chunk = await answer.chunk()
+    if not chunk:
+        return first, True
+    read = bytearray(first)
+    while chunk:
+        read += chunk
+        if len(read) > limit:
+            return bytes(read), False
+        chunk = await answer.chunk()
+    return bytes(read), True

@@ -6,6 +6,7 @@ import secrets
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from proxy.base.ids import uuid7
 from proxy.base.sanitise import header_value

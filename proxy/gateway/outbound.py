@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from proxy.gateway.dialects import Dialect, client_dialect, outbound_dialect, translated
+from proxy.gateway.dialects import Dialect, Outbound, client_dialect, outbound_dialect, translated
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.guard import Headers
 from proxy.gateway.runtime import Runtime
@@ -27,18 +26,6 @@ _FORWARDED = frozenset(
 _PRINTABLE = re.compile(rb"[\x20-\x7e]*\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Outbound:
-    """One request as it goes to one target."""
-
-    call: Call
-    dialect: Dialect
-    hides_usage: bool = False
-    """It asks for a usage frame that the client did not ask for."""
-    dropped: tuple[str, ...] = ()
-    """Parameters of the client that this target's dialect cannot carry."""
-
-
 def build_outbound(
     runtime: Runtime, exchange: Exchange, parsed: ParsedRequest, target: Target, model: str
 ) -> Outbound:
@@ -47,7 +34,8 @@ def build_outbound(
     same = client_dialect(exchange.endpoint) == dialect
     path = exchange.path if same else ("messages" if dialect == "anthropic" else "chat/completions")
     url = target.url(path, model)
-    hides_usage, dropped = False, ()
+    hides_usage = False
+    dropped: tuple[str, ...] = ()
     if same:
         body, hides_usage = _spliced(runtime, exchange, parsed, target, model, str(url))
     else:
@@ -56,13 +44,14 @@ def build_outbound(
     first_byte = FIRST_BYTE_STREAM_S if parsed.stream else FIRST_BYTE_WHOLE_S
     call = Call(
         url=url,
-        headers=_headers(runtime, exchange, target, dialect),
+        headers=upstream_headers(runtime, exchange, target, dialect),
         body=body,
         connect_s=timeouts.connect_s or CONNECT_S,
         first_byte_s=timeouts.first_byte_s or first_byte,
         idle_s=timeouts.idle_s or IDLE_S,
         proxy=target.spec.proxy,
         ca_file=target.spec.ca_file,
+        allow_link_local=target.spec.allow_link_local,
     )
     return Outbound(call, dialect, hides_usage, dropped)
 
@@ -72,7 +61,7 @@ def _spliced(
 ) -> tuple[bytes, bool]:
     """The client's own bytes but for the model and the wish for usage, and whether that wish is ours."""
     edits = []
-    name = target.body_model(model)
+    name = target.body_model(model, exchange.path)
     if name != parsed.model:
         edits.append(set_model(parsed.scan, name))
     hides_usage = False
@@ -89,7 +78,7 @@ def _spliced(
     return splice(parsed.body, edits) if edits else parsed.body, hides_usage
 
 
-def _headers(
+def upstream_headers(
     runtime: Runtime, exchange: Exchange, target: Target, dialect: Dialect
 ) -> list[tuple[str, str]]:
     """What goes upstream.
@@ -110,7 +99,7 @@ def _headers(
         ("user-agent", "ktui"),
         ("via", _via(exchange.headers, runtime.instance)),
         *target.spec.headers.items(),
-        *_credentials(exchange, target),
+        *_credentials(exchange, target, dialect),
     ]
     ours = {name.lower() for name, _ in own}
     kept = [header for header in headers if header[0] not in ours]
@@ -119,13 +108,13 @@ def _headers(
     return kept + own
 
 
-def _credentials(exchange: Exchange, target: Target) -> Sequence[tuple[str, str]]:
+def _credentials(exchange: Exchange, target: Target, dialect: Dialect) -> Sequence[tuple[str, str]]:
     """Our key, or, where the target passes the caller's own, that one.
 
     The key that opened this gateway never.
     """
     if target.auth != "passthrough":
-        header = target.auth_header()
+        header = target.auth_header(native=dialect == "anthropic")
         return [header] if header is not None else []
     own = [
         (name.decode("ascii"), value.decode("ascii"))

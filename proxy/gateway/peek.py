@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from proxy.upstream.transport import Answer, UpstreamError
+from proxy.upstream.transport import Answer
 from proxy.wire.sse import Frame, SseReader
 
 LONGEST_S = 5.0
@@ -106,36 +106,29 @@ async def peek(answer: Answer, longest_s: float = LONGEST_S, prelude_s: float = 
     found, reader = Peeked(), SseReader()
     read = bytearray()
     deadline = loop.time() + longest_s
-    pending: asyncio.Task[bytes] | None = None
     try:
-        while not found.said and len(read) < _LARGEST:
-            pending = asyncio.ensure_future(answer.chunk())
-            done, _ = await asyncio.wait((pending,), timeout=max(0.0, deadline - loop.time()))
-            if not done:
-                break
-            chunk, pending = pending.result(), None
-            found.ended = not chunk
-            frames = reader.feed(chunk) if chunk else [rest] if (rest := reader.finish()) else []
+        while not (found.said or found.ended) and len(read) < _LARGEST:
+            # A read that is given up loses nothing: what came stays with the answer.
+            async with asyncio.timeout_at(deadline):
+                chunk = await answer.chunk()
             read += chunk
-            for frame in frames:
+            found.ended = not chunk
+            for frame in _frames(reader, chunk):
                 if _look(frame, found):
                     deadline = min(deadline, loop.time() + prelude_s)
-            if found.ended:
-                break
-    finally:
-        if pending is not None:
-            await _stop(pending, read)
+                if found.said:
+                    break
+    except TimeoutError:
+        pass  # the head goes out; what comes first is then told inside the stream
     found.read = bytes(read)
     return found
 
 
-async def _stop(pending: asyncio.Task[bytes], read: bytearray) -> None:
-    """Take back a read that nobody waits for any more; what it brought all the same is kept."""
-    pending.cancel()
-    try:
-        read += await pending
-    except (asyncio.CancelledError, UpstreamError):
-        return  # what broke shows again at the next read
+def _frames(reader: SseReader, chunk: bytes) -> list[Frame]:
+    if chunk:
+        return reader.feed(chunk)
+    rest = reader.finish()
+    return [] if rest is None else [rest]
 
 
 def _look(frame: Frame, found: Peeked) -> bool:

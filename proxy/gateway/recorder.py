@@ -55,10 +55,14 @@ def event_of(
         upstream_model=exchange.upstream_model,
         finish_reason=exchange.finish_reason,
         attempts=exchange.attempts,
+        dropped_params=[sanitise(name, _CODE_LIMIT) for name in exchange.dropped_params],
         key=exchange.key,
     )
     if exchange.target is not None:
         event.provider, event.target = exchange.target.provider, exchange.target.id
+    log = exchange.attempt_log
+    if len(log) > 1 or (log and log[0]["reason"] is not None):
+        event.attempt_log = log
     if exchange.snapshot is not None:
         event.config_version = exchange.snapshot.plan.version
     _add_decision(event, exchange)
@@ -71,7 +75,7 @@ def _add_decision(event: Event, exchange: Exchange) -> None:
     decision = exchange.decision
     if decision is None:
         return
-    event.model = decision.model
+    event.model = exchange.model or decision.model
     event.decision = decision.action
     event.policies_triggered = list(decision.triggered)
     event.severity = decision.severity

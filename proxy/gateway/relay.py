@@ -7,23 +7,23 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from proxy.gateway.dispatch import Dispatched, redact
+from proxy.gateway.dialects import error_frame_for, keepalive_frame, open_stream, read_whole
+from proxy.gateway.dispatch import Dispatched, is_event_stream
 from proxy.gateway.exchange import Exchange
+from proxy.gateway.outbound import redact
 from proxy.gateway.recorder import record
 from proxy.gateway.runtime import Runtime
+from proxy.gateway.streams import Stream, StreamCutError
 from proxy.upstream.transport import Answer, UpstreamError
-from proxy.wire.errors import RequestError, error_frame, read_error
-from proxy.wire.sse import Frame, SseReader
-from proxy.wire.stream_tap import StreamTap, read_answer
+from proxy.wire.errors import RequestError
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-_WHOLE_LIMIT = 16 * 1024 * 1024
-"""A whole answer up to this size is read before it is sent, so that one that breaks off is a clean error."""
 _RELAYED = frozenset(
     {
         "content-type",
         "content-encoding",
+        "content-disposition",
         "retry-after",
         "retry-after-ms",
         "request-id",
@@ -35,6 +35,8 @@ _RELAYED = frozenset(
 _RELAYED_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-", "openai-")
 _DRAIN_S = 0.5
 _BROKEN = "the upstream's answer broke off before its end"
+_NOISE_BYTES = 256
+_NOISE = (b":", b"event: ping", b"event:ping")
 
 
 def relayed_headers(answer: Answer) -> list[tuple[bytes, bytes]]:
@@ -44,13 +46,6 @@ def relayed_headers(answer: Answer) -> list[tuple[bytes, bytes]]:
         for name, value in answer.headers
         if (name in _RELAYED or name.startswith(_RELAYED_PREFIXES)) and value.isprintable()
     ]
-
-
-def is_event_stream(answer: Answer) -> bool:
-    """Whether the answer is a stream of events that can be read."""
-    headers = dict(answer.headers)
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return kind == "text/event-stream" and headers.get("content-encoding", "identity") == "identity"
 
 
 class Relay:
@@ -70,8 +65,8 @@ class Relay:
         """
         self._runtime = runtime
         self._exchange = exchange
+        self._sent = sent
         self._answer = sent.answer
-        self._hides_usage = sent.hides_usage
         self._send = send
         self._finishing = finishing
         self.started = False
@@ -84,17 +79,23 @@ class Relay:
         """
         self._exchange.went_upstream = self._answer.status < 400
         try:
-            if self._answer.status < 300 and is_event_stream(self._answer):
+            if self._sent.body is not None:
+                await self._whole(self._sent.body)
+            elif self._answer.status < 300 and is_event_stream(self._answer):
                 await self._stream()
             else:
-                await self._whole()
+                await self._as_it_comes()
         finally:
             self._answer.close()
 
-    async def _start(self, extra: list[tuple[bytes, bytes]]) -> None:
+    async def _start(self, extra: list[tuple[bytes, bytes]], status: int | None = None) -> None:
         self.started = True
         headers = [*relayed_headers(self._answer), *extra, *self._exchange.minted_headers()]
-        await self._send({"type": "http.response.start", "status": self._answer.status, "headers": headers})
+        if self._sent.exhausted:
+            headers = [header for header in headers if header[0] != b"x-should-retry"]
+            headers.append((b"x-should-retry", b"false"))
+        status = self._answer.status if status is None else status
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def _body(self, data: bytes, *, more: bool) -> None:
         if not more:
@@ -103,135 +104,184 @@ class Relay:
 
     # Whole answers.
 
-    async def _whole(self) -> None:
-        body = bytearray()
-        try:
-            while chunk := await self._answer.chunk():
-                body += chunk
-                if len(body) > _WHOLE_LIMIT:
-                    await self._large(bytes(body))
-                    return
-        except UpstreamError as error:
-            status = 504 if error.kind == "timeout" else 502
-            code = "upstream_timeout" if error.kind == "timeout" else "upstream_broke_off"
-            raise RequestError(status, code, error.message) from None
-        data = bytes(body)
-        if self._answer.status >= 400:
-            data = redact(data, self._exchange.target)
-            self._record_error(data)
+    async def _whole(self, data: bytes) -> None:
+        exchange, status = self._exchange, self._answer.status
+        if status >= 400:
+            data = redact(data, exchange.target)
+        found = read_whole(exchange, self._sent.out, status, data)
+        if status < 400:
+            self._remember(found.response_id)
+            exchange.usage, exchange.finish_reason = found.usage, found.finish_reason
+            exchange.upstream_model = found.upstream_model
+        error = found.error
+        if status >= 400 or error is not None:
+            code = (error.code if error else None) or (
+                f"upstream_{status}" if status >= 400 else "upstream_error"
+            )
+            record(self._runtime, exchange, found.status, "error", code, error.message if error else None)
         else:
-            self._record_whole(data)
-        await self._start([(b"content-length", b"%d" % len(data))])
-        await self._body(data, more=False)
+            record(self._runtime, exchange, found.status, "ok")
+        await self._start([(b"content-length", b"%d" % len(found.body))], found.status)
+        await self._body(found.body, more=False)
 
-    def _record_whole(self, data: bytes) -> None:
-        exchange = self._exchange
-        found = read_answer(data, generates=exchange.endpoint in ("chat", "completions"))
-        exchange.usage, exchange.finish_reason, exchange.upstream_model = (
-            found.usage,
-            found.finish_reason,
-            found.model,
-        )
-        if found.error is not None:
-            code = found.error.code or "upstream_error"
-            record(self._runtime, exchange, self._answer.status, "error", code, found.error.message)
-        else:
-            record(self._runtime, exchange, self._answer.status, "ok")
+    def _remember(self, response_id: str | None) -> None:
+        if response_id is not None and self._exchange.target is not None:
+            self._runtime.remember_response(response_id, self._exchange.target.id)
 
-    def _record_error(self, data: bytes) -> None:
+    async def _as_it_comes(self) -> None:
+        """Too large to hold, or to be used while it comes: passed on, its usage unknown."""
         status = self._answer.status
-        found = read_error(data)
-        code = (found.code if found else None) or f"upstream_{status}"
-        record(self._runtime, self._exchange, status, "error", code, found.message if found else None)
-
-    async def _large(self, beginning: bytes) -> None:
-        """Too large to hold: passed on as it comes, its usage unknown."""
         await self._start([])
-        await self._body(beginning, more=True)
         try:
             while chunk := await self._answer.chunk():
                 await self._body(chunk, more=True)
         except UpstreamError as error:
-            record(
-                self._runtime,
-                self._exchange,
-                self._answer.status,
-                "truncated",
-                "upstream_broke_off",
-                error.message,
-            )
+            record(self._runtime, self._exchange, status, "truncated", "upstream_broke_off", error.message)
+            self._blame()
             return  # an answer left unfinished cuts the connection: there is no in-band way to say it
-        record(self._runtime, self._exchange, self._answer.status, "ok")
+        if status < 400:
+            record(self._runtime, self._exchange, status, "ok")
+        else:
+            record(self._runtime, self._exchange, status, "error", f"upstream_{status}")
         await self._body(b"", more=False)
 
     # Streams.
 
     async def _stream(self) -> None:
+        stream = open_stream(self._exchange, self._sent.out)
+        self._remember(self._sent.response_id)
         await self._start([(b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no")])
-        reader, tap = SseReader(), StreamTap()
+        snapshot = self._exchange.snapshot
+        keepalive_s = snapshot.keepalive_s if snapshot is not None else 0.0
+        silence = _Silence(keepalive_s, keepalive_frame(self._exchange.endpoint), self._body)
+        clock = _Clock(self._sent.out.call.first_byte_s, self._sent.out.call.idle_s)
         failure: UpstreamError | None = None
         try:
-            while not tap.done and (chunk := await self._answer.chunk()):
-                kept = self._kept(reader.feed(chunk), tap)
-                if tap.done:
-                    self._record_stream(tap, None)
-                if kept or tap.done:
-                    await self._body(kept, more=not tap.done)
+            while not stream.done and (chunk := await self._answer.chunk()):
+                clock.check(chunk)
+                kept = stream.feed(chunk)
+                if stream.first_token and self._exchange.first_token is None:
+                    self._exchange.first_token = time.perf_counter()
+                if stream.done:
+                    silence.stop()
+                    self._record_stream(stream)
+                if kept or stream.done:
+                    await silence.around(kept, more=not stream.done)
         except UpstreamError as error:
             failure = error
-        if tap.done:
+        finally:
+            silence.stop()
+        if stream.done:
             await self._drain()
-            return
-        await self._end(reader, tap, failure)
-
-    def _kept(self, frames: list[Frame], tap: StreamTap) -> bytes:
-        """The bytes of `frames` that the client gets: all but the usage it did not ask for."""
-        hides = self._hides_usage
-        kept = [frame.raw for frame in frames if not (tap.see(frame) and hides)]
-        exchange = self._exchange
-        if tap.content and exchange.first_token is None:
-            exchange.first_token = time.perf_counter()
-        return kept[0] if len(kept) == 1 else b"".join(kept)
-
-    async def _end(self, reader: SseReader, tap: StreamTap, failure: UpstreamError | None) -> None:
-        """The upstream ended without `[DONE]`."""
-        rest = reader.finish()
-        tail = b""
-        if rest is not None and (failure is None or tap.complete):
-            tail = self._kept([rest], tap)
-        if tap.error is None and not tap.complete and not reader.gave_up:
-            code = (
-                "upstream_timeout"
-                if failure is not None and failure.kind == "timeout"
-                else "stream_truncated"
-            )
-            # An unfinished frame is left out: the client would take it for the beginning of this one.
-            tail = error_frame(502, code, failure.message if failure is not None else _BROKEN)
-            self._record_stream(tap, code, failure.message if failure is not None else _BROKEN)
         else:
-            self._record_stream(tap, None)
+            await self._end(stream, failure)
+
+    async def _end(self, stream: Stream, failure: UpstreamError | None) -> None:
+        """The upstream ended without saying so."""
+        try:
+            tail = stream.finish()
+        except StreamCutError:
+            timed_out = failure is not None and failure.kind == "timeout"
+            code = "upstream_timeout" if timed_out else "stream_truncated"
+            message = failure.message if failure is not None else _BROKEN
+            # An unfinished frame is left out: the client would take it for the beginning of this one.
+            tail = error_frame_for(self._exchange.endpoint, RequestError(502, code, message))
+            self._record_stream(stream, code, message)
+        else:
+            if stream.first_token and self._exchange.first_token is None:
+                self._exchange.first_token = time.perf_counter()
+            self._record_stream(stream)
         await self._body(tail, more=False)
 
-    def _record_stream(self, tap: StreamTap, truncated: str | None, message: str | None = None) -> None:
-        exchange = self._exchange
-        exchange.usage, exchange.finish_reason, exchange.upstream_model = (
-            tap.usage,
-            tap.finish_reason,
-            tap.model,
-        )
-        status = self._answer.status
-        if tap.error is not None:
-            code = tap.error.code or "upstream_error"
-            record(self._runtime, exchange, status, "error", code, tap.error.message)
+    def _record_stream(
+        self, stream: Stream, truncated: str | None = None, message: str | None = None
+    ) -> None:
+        exchange, status = self._exchange, self._answer.status
+        exchange.usage, exchange.finish_reason = stream.usage, stream.finish_reason
+        exchange.upstream_model = stream.upstream_model
+        error = stream.error
+        if error is not None:
+            self._blame()
+            record(self._runtime, exchange, status, "error", error.code or "upstream_error", error.message)
         elif truncated is not None:
+            self._blame()
             record(self._runtime, exchange, status, "truncated", truncated, message)
         else:
             record(self._runtime, exchange, status, "ok")
 
+    def _blame(self) -> None:
+        """What began well and broke counts against the target too."""
+        target, breakers = self._exchange.target, self._runtime.breakers
+        if target is not None:
+            breakers.of(target.fingerprint).end(breakers.clock(), "failed", probe=False)
+
     async def _drain(self) -> None:
-        """Read what little stands behind `[DONE]`, so that the connection can be used again."""
+        """Read what little stands behind the end, so that the connection can be used again."""
         try:
             async with asyncio.timeout(_DRAIN_S):
                 await self._answer.chunk()
         except (UpstreamError, TimeoutError):
             return  # the client has its answer; only the connection is lost
+
+
+class _Clock:
+    """Comments and pings keep a connection alive, but they are no answer: the clocks run on over them."""
+
+    __slots__ = ("_deadline", "_idle_s")
+
+    def __init__(self, first_s: float, idle_s: float) -> None:
+        self._idle_s = idle_s
+        self._deadline = time.monotonic() + first_s
+
+    def check(self, chunk: bytes) -> None:
+        """A chunk came. Raises UpstreamError when only noise has come for too long."""
+        now = time.monotonic()
+        if len(chunk) > _NOISE_BYTES or not chunk.startswith(_NOISE):
+            self._deadline = now + self._idle_s
+        elif now > self._deadline:
+            raise UpstreamError("timeout", "the upstream sent nothing but pings in time")
+
+
+class _Silence:
+    """Says something harmless to the client while the upstream is silent, so that nothing between them gives up."""
+
+    def __init__(self, after_s: float, frame: bytes, send: Callable[..., Awaitable[None]]) -> None:
+        self._after_s = after_s
+        self._frame = frame
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+        self._busy = False
+        self._saying: asyncio.Task[None] | None = None
+        self._timer = self._loop.call_later(after_s, self._look) if after_s else None
+
+    async def around(self, data: bytes, *, more: bool) -> None:
+        """Send `data`; meanwhile nothing else is said."""
+        if self._saying is not None:
+            await self._saying
+        self._busy = True
+        try:
+            await self._send(data, more=more)
+        finally:
+            self._busy = False
+            self._last = self._loop.time()
+
+    def stop(self) -> None:
+        """Say nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        silent = self._loop.time() - self._last
+        if silent >= self._after_s and not self._busy:
+            self._last = self._loop.time()
+            self._saying = self._loop.create_task(self._say())
+            silent = 0.0
+        self._timer = self._loop.call_later(max(0.01, self._after_s - silent), self._look)
+
+    async def _say(self) -> None:
+        try:
+            await self._send(self._frame, more=True)
+        finally:
+            self._saying = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal, Protocol
@@ -12,12 +12,16 @@ from proxy.base.secret import Secret, SecretDigest
 from proxy.events.event import Event
 from proxy.policy.plan import Plan
 from proxy.policy.schema import PolicyFile, effective_targets
+from proxy.policy.spec import seconds_of
 from proxy.prices.book import PriceBook
+from proxy.upstream.breaker import Breakers
+from proxy.upstream.retry import DEFAULT_RULES, RetryRules
 from proxy.upstream.secrets import SecretMissingError, SecretPlace, find_secret
 from proxy.upstream.targets import RoutingTable, build_target
 from proxy.upstream.transport import Transport
 
 _REMEMBERED = 1024
+_REMEMBERED_RESPONSES = 20_000
 
 
 class Recorder(Protocol):
@@ -59,6 +63,10 @@ class Snapshot:
     allow_hosts: frozenset[str] = frozenset()
     models: tuple[tuple[str, str], ...] = ()
     """Name and owner of every model that can be asked for by name."""
+    keepalive_s: float = 15.0
+    """A stream that is silent for so long gets a comment (or ping) of ours; 0: never."""
+    fallback_models: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Model to the models tried when none of its targets answers."""
 
 
 @dataclass(slots=True)
@@ -77,11 +85,19 @@ class Runtime:
     body_s: float = 60.0
     """Seconds a request body may take to come."""
     max_body: int = 32 * 1024 * 1024
+    retry_rules: RetryRules = DEFAULT_RULES
+    breakers: Breakers = field(default_factory=Breakers)
+    peek_s: float = 5.0
+    """How long the head of a stream is held back for its first frame."""
+    total_s: float = 1800.0
+    """The longest a request may take, retries and all."""
     in_flight: int = 0
     draining: bool = False
     """Set before the listener stops: `/readyz` then says so."""
     instance: str = field(default_factory=lambda: f"kt-{secrets.token_hex(6)}")
     """Marks our own requests, so that a target that is this gateway is noticed."""
+    stored_responses: dict[str, str] = field(default_factory=dict)
+    """Response id to the id of the target that made it; the newest only."""
     _without_usage: set[tuple[str, str]] = field(default_factory=set)
 
     @property
@@ -93,6 +109,12 @@ class Runtime:
     def routes(self) -> RoutingTable:
         """The targets that run; empty when nothing does."""
         return self.snapshot.routes if self.snapshot is not None else RoutingTable(())
+
+    def remember_response(self, response_id: str, target_id: str) -> None:
+        """A target made a response that can be asked for by its id."""
+        while len(self.stored_responses) >= _REMEMBERED_RESPONSES:
+            del self.stored_responses[next(iter(self.stored_responses))]
+        self.stored_responses[response_id] = target_id
 
     def asks_usage(self, url: str, model: str) -> bool:
         """Whether an upstream may be asked for the usage of a stream."""
@@ -126,6 +148,8 @@ def build_snapshot(policy_file: PolicyFile, plan: Plan, env: Mapping[str, str], 
         on_disconnect=policy_file.gateway.on_disconnect,
         allow_hosts=frozenset(host.lower() for host in policy_file.gateway.allow_hosts),
         models=models,
+        fallback_models=policy_file.fallback_models,
+        keepalive_s=seconds_of(policy_file.gateway.keepalive) or 0.0,
     )
 
 

@@ -6,7 +6,6 @@ Scalars are typed by the model's field, never by their spelling: a version such 
 
 from __future__ import annotations
 
-import difflib
 import re
 import types
 from collections.abc import Collection, Iterable
@@ -31,13 +30,14 @@ from proxy.policy.document import (
     shown,
 )
 from proxy.policy.spec import FreeText, MayBeEmpty, Nested, OneOrMany, Renaming, SecretRef, Spec
+from proxy.policy.suggestions import nearest, normal, spelled_span, variable_for
+from proxy.policy.text_edits import EditError, replace_scalar
 
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,18})?\Z")
 _BOOLEAN_WORDS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 _SECRET_KEYS = frozenset(
     {"api_key", "apikey", "secret", "secret_key", "token", "password", "key", "authorization"}
 )
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 SpecT = TypeVar("SpecT", bound=Spec)
 
@@ -99,7 +99,7 @@ class Converter:
             elif found is not None or not fields[name].is_required():
                 data[name] = found
         built = self._validate(model, data, bad, path)
-        if built is None or self._found > before:
+        if built is None or bad or self._found > before:
             return None
         start = node.entries[0].key.start if node.entries else node.start
         built.stand_at(self.document.line_of(start), path)
@@ -111,9 +111,11 @@ class Converter:
         """Report a key nobody reads, with the nearest one that exists and is not `present` already."""
         name = entry.key.value
         span = (entry.key.start, entry.key.end)
-        if "secret_key_ref" in known and _normal(name) in _SECRET_KEYS:
+        if "secret_key_ref" in known and normal(name) in _SECRET_KEYS:
             advice = "a policy file never holds a secret; write secret_key_ref: {env: NAME}"
-            self.report("literal-secret", f"{shown(name)} is refused: {advice}", (*path, name), key=True)
+            fix = None if "secret_key_ref" in present else self._by_reference(entry, path)
+            message = f"{shown(name)} is refused: {advice}"
+            self.report("literal-secret", message, (*path, name), key=True, fix=fix)
             return
         if self._found >= MAX_PROBLEMS:
             self._found += 1
@@ -128,6 +130,19 @@ class Converter:
             message += f"; known here: {', '.join(sorted(known))}"
         self.report("unknown-key", message, (*path, name), key=True, fix=fix)
 
+    def _by_reference(self, entry: Entry, path: Path) -> Fix | None:
+        """`secret_key_ref: {env: NAME}` in place of a key with a secret as its value."""
+        value = entry.value
+        if not isinstance(value, ScalarNode) or value.style in ("|", ">"):
+            return None
+        text = f"secret_key_ref: {{env: {self._variable(path)}}}"
+        return Fix(f"write {text}", (TextEdit(entry.key.start, value.end, text),))
+
+    def _variable(self, target: Path) -> str:
+        """A likely name of the variable that holds the key of `target`: OPENAI_API_KEY."""
+        node = self.document.find((*target, "id")) or self.document.find((*target[:-1], "id"))
+        return variable_for(node.value if isinstance(node, ScalarNode) else "my")
+
     def _field(self, node: Node, field: FieldInfo, path: Path) -> Any:
         return self._value(node, field.annotation, tuple(field.metadata), path)
 
@@ -139,6 +154,8 @@ class Converter:
         for mark in marks:
             if isinstance(mark, Nested) and isinstance(node, MappingNode):
                 return self.model(node, mark.model, path) or BAD
+        if _is_alias(node):
+            return BAD
         origin = get_origin(annotation)
         if origin in (Union, types.UnionType):
             return self._optional(node, annotation, marks, path)
@@ -208,7 +225,17 @@ class Converter:
 
     def _control(self, path: Path, *, key: bool = False) -> _Bad:
         message = f"{_name(path)} holds an invisible or control character"
-        return self.report("control-character", message, path, key=key)
+        fix = None if key else self._without_unprintable(path)
+        return self.report("control-character", message, path, key=key, fix=fix)
+
+    def _without_unprintable(self, path: Path) -> Fix | None:
+        node = self.document.find(path)
+        value = node.value if isinstance(node, ScalarNode) else ""
+        clean = "".join(character for character in value if not has_unprintable(character))
+        try:
+            return Fix("remove it", (replace_scalar(self.document, path, clean),)) if clean else None
+        except EditError:
+            return None
 
     def _boolean(self, node: ScalarNode, path: Path) -> bool | _Bad:
         if node.style is None and node.value in ("true", "false"):
@@ -249,7 +276,11 @@ class Converter:
             message = (
                 "a policy file never holds a secret; write {env: NAME} with the name of a variable that does"
             )
-            self.report("literal-secret", message, path)
+            fix = None
+            if isinstance(node, ScalarNode) and node.style not in ("|", ">"):
+                name = self._variable(path[:-1])
+                fix = Fix(f"write {{env: {name}}}", (TextEdit(node.start, node.end, f"{{env: {name}}}"),))
+            self.report("literal-secret", message, path, fix=fix)
             return
         known = ", ".join(list(_accepted(model))[:4])
         what = _name(path) if path else "the file"
@@ -260,7 +291,8 @@ class Converter:
             return model.model_validate(data)
         except ValidationError as error:
             for detail in error.errors(include_url=False, include_input=False):
-                if not (detail["loc"] and detail["loc"][0] in bad):
+                about_the_whole = not detail["loc"] and bad  # It may only be said for want of what was bad.
+                if not (about_the_whole or (detail["loc"] and detail["loc"][0] in bad)):
                     self._explain(detail, path)
         return None
 
@@ -294,23 +326,33 @@ class Converter:
             )
         elif kind == "value_error":
             subject = _owner(self.document, path) if place == path else _name(place)
-            self.report("bad-value", f"{subject} {context['error']}", place)
+            fix = self._respelled(place)
+            self.report("bad-value", f"{subject} {context['error']}", place, fix=fix)
         else:
             self.report("bad-value", f"{_name(place)}: {detail['msg']}", place)
 
+    def _respelled(self, path: Path) -> Fix | None:
+        """A span in words (`3 days`) as the file writes it, or a weight with the decimals it may have."""
+        node = self.document.find(path)
+        if not isinstance(node, ScalarNode) or not path:
+            return None
+        if path[-1] in ("duration", "window", "retention", "connect", "first_byte", "idle"):
+            written = spelled_span(node.value)
+        elif (path[-1] == "weight" or "weights" in path) and _NUMBER.match(node.value):
+            written = f"{round(Decimal(node.value), 3):f}".rstrip("0").rstrip(".")
+        else:
+            return None
+        if written is None:
+            return None
+        try:
+            return Fix(f"write {written}", (replace_scalar(self.document, path, written),))
+        except EditError:
+            return None
 
-def nearest(word: str, choices: Iterable[str]) -> str | None:
-    """The choice that `word` is most likely a slip of, or None."""
-    by_normal: dict[str, str] = {}
-    for choice in choices:
-        by_normal.setdefault(_normal(choice), choice)
-    found = difflib.get_close_matches(_normal(word), by_normal, n=1, cutoff=0.6)
-    return by_normal[found[0]] if found else None
 
-
-def _normal(word: str) -> str:
-    printable = "".join(character for character in word[:80] if not has_unprintable(character))
-    return _CAMEL.sub("_", printable).lower().replace("-", "_").replace(" ", "_")
+def _is_alias(node: Node) -> bool:
+    """An alias stands in the tree as an empty value that takes up characters; it was reported already."""
+    return isinstance(node, ScalarNode) and node.style is None and not node.value and node.end > node.start
 
 
 def _name(path: Path) -> str:

@@ -6,29 +6,18 @@ never runs. What depends on the machine, the clock or vendor data is a warning.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from proxy.policy import checks_policies, checks_targets
 from proxy.policy.check import Context, Surroundings
+from proxy.policy.checks import CHECKS
 from proxy.policy.diagnostics import Diagnostic
 from proxy.policy.document import Document, parse
-from proxy.policy.kinds import SPELLINGS
 from proxy.policy.schema import PolicyFile, read
 
 __all__ = ["CHECKS", "LintResult", "Surroundings", "lint"]
 
-Check = Callable[[Context], Iterable[Diagnostic]]
-
-
-def check_kinds(context: Context) -> Iterable[Diagnostic]:
-    """What each policy type asks of its policies."""
-    for policy in context.file.policies:
-        for check in SPELLINGS[policy.type].checks:
-            yield from check(policy, context)
-
-
-CHECKS: tuple[Check, ...] = (check_kinds, *checks_policies.CHECKS, *checks_targets.CHECKS)
+MAX_FINDINGS = 500
+"""Of the checks, in all. Beyond this many a list helps nobody."""
 
 _ORDER = {"error": 0, "warning": 1, "info": 2}
 
@@ -50,14 +39,28 @@ class LintResult:
 def lint(text: str, surroundings: Surroundings) -> LintResult:
     """Check `text`. Never raises on any text."""
     document = parse(text)
-    problems = list(document.problems)
     if document.root is None:
-        return LintResult(tuple(problems), None, document)
+        return LintResult(_in_order(document.problems), None, document)
     policy_file, found = read(document)
-    problems += found
-    context = Context(document, policy_file, surroundings, complete=not problems)
-    for check in CHECKS:
-        problems += check(context)
-    problems.sort(key=lambda item: (item.line, item.column, _ORDER[item.severity], item.code))
-    result = LintResult(tuple(problems), None, document)
-    return LintResult(result.diagnostics, policy_file, document) if result.clean else result
+    told = (*document.problems, *found)
+    context = Context(document, policy_file, surroundings, told)
+    diagnostics = _in_order((*told, *_findings(context)))
+    result = LintResult(diagnostics, None, document)
+    return LintResult(diagnostics, policy_file, document) if result.clean else result
+
+
+def _findings(context: Context) -> list[Diagnostic]:
+    """What the checks find in what could be read. Errors come first, should there be too many."""
+    found: list[Diagnostic] = []
+    for check in sorted(CHECKS.values(), key=lambda item: _ORDER[item.severity]):
+        for finding in check.look(context) if check.look is not None else ():
+            if len(found) >= MAX_FINDINGS:
+                return found
+            found.append(check.diagnose(finding, context.document))
+    return found
+
+
+def _in_order(problems: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
+    return tuple(
+        sorted(problems, key=lambda item: (item.line, item.column, _ORDER[item.severity], item.code))
+    )

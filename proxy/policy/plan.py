@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from proxy.policy.conditions import zone_of
@@ -12,10 +12,10 @@ from proxy.policy.facts import Decision, NotRecordedError, RequestFacts, Step
 from proxy.policy.kinds import SPELLINGS
 from proxy.policy.kinds.model_filter import ModelFilter
 from proxy.policy.kinds.registry import Compiled, ConditionedSpec, NotEnforced, Walk
-from proxy.policy.kinds.split_checks import same_shares
 from proxy.policy.kinds.traffic_split import TrafficSplit
 from proxy.policy.schema import PolicyFile, effective_targets
 from proxy.policy.spec import seconds_of
+from proxy.policy.weights import same_shares
 
 __all__ = ["Arm", "NotEnforced", "PhasePlan", "Plan", "SplitPlan", "compile_plan"]
 
@@ -92,10 +92,14 @@ class Plan:
         walk = Walk(facts.requested_model)
         for policy in self._live:
             act = policy.act
-            if act is not None and policy.conditions.hold(facts, walk.model):
-                act(facts, walk)
-                if walk.refusal is not None:
-                    break
+            try:
+                if act is not None and policy.conditions.hold(facts, walk.model):
+                    act(facts, walk)
+                    if walk.refusal is not None:
+                        break
+            except NotRecordedError:
+                if _matters(policy, facts, walk):
+                    raise
         return _decision(walk, ())
 
     def explain(self, facts: RequestFacts) -> Decision:
@@ -124,6 +128,18 @@ def _decision(walk: Walk, steps: tuple[Step, ...]) -> Decision:
     )
 
 
+def _matters(policy: Compiled, facts: RequestFacts, walk: Walk) -> bool:
+    """Whether it makes a difference that the conditions of `policy` cannot be told: no, if it would do nothing anyway."""
+    if policy.act is None:
+        return False
+    trial = replace(walk, triggered=list(walk.triggered))
+    try:
+        policy.act(facts, trial)
+    except NotRecordedError:
+        return True
+    return replace(trial, reason=walk.reason) != walk
+
+
 def _explained(policy: Compiled, facts: RequestFacts, walk: Walk) -> Step:
     name, kind, line = policy.name, policy.kind, policy.line
     if not policy.enabled:
@@ -140,6 +156,10 @@ def _explained(policy: Compiled, facts: RequestFacts, walk: Walk) -> Step:
     except NotRecordedError as missing:
         if policy.act is None:
             return not_enforced
+        if not _matters(policy, facts, walk):
+            return Step(
+                name, kind, line, "skipped", f"would change nothing, whatever {told(missing.fact)} was"
+            )
         return Step(
             name, kind, line, "cannot_tell", f"depends on {told(missing.fact)}, which was not recorded"
         )

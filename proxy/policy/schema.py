@@ -10,12 +10,23 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
 from proxy.policy.conditions import zone_of
-from proxy.policy.convert import Converter, nearest
+from proxy.policy.convert import Converter
 from proxy.policy.diagnostics import Diagnostic, Fix, TextEdit
 from proxy.policy.document import Document, MappingNode, Node, Path, ScalarNode, SequenceNode, shown
 from proxy.policy.kinds import KINDS, SPELLINGS
 from proxy.policy.kinds.registry import ConditionedSpec
-from proxy.policy.spec import Duration, HeaderName, ModelName, Name, Pattern, Patterns, SecretRef, Spec
+from proxy.policy.spec import (
+    Duration,
+    HeaderName,
+    ModelName,
+    Name,
+    Pattern,
+    Patterns,
+    SecretRef,
+    Spec,
+    seconds_of,
+)
+from proxy.policy.suggestions import nearest
 from proxy.policy.targets import (
     Pricing,
     PricingSpec,
@@ -75,6 +86,12 @@ class ClientKey(Spec):
         return self
 
 
+def _check_keepalive(text: str) -> str:
+    if text != "off" and seconds_of(text) is None:
+        raise ValueError("must be a span of time such as 15s, or off")
+    return text
+
+
 class GatewaySpec(Spec):
     """How the gateway itself behaves."""
 
@@ -82,6 +99,8 @@ class GatewaySpec(Spec):
     """Keys clients must show one of; none: open on loopback."""
     on_disconnect: Literal["cancel", "drain"] = "cancel"
     """What becomes of the upstream request when its client leaves."""
+    keepalive: Annotated[str, AfterValidator(_check_keepalive)] = "15s"
+    """A stream that is silent for so long gets a comment, which says nothing; `off`: never."""
     allow_hosts: list[Name] = Field(default=[])
     """Host names requests may be addressed to, besides the listener's own."""
     timezone: Annotated[str, AfterValidator(_check_zone)] = "UTC"

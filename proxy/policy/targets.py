@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
@@ -112,6 +114,8 @@ class TargetSpec:
     proxy: str | None = None
     ca_file: str | None = None
     retry_on_timeout: bool = False
+    allow_link_local: bool = False
+    """It may be at a link-local address or a cloud's metadata service."""
     line: int = 0
     """Line in the file; 0 for an implicit target."""
 
@@ -192,6 +196,18 @@ _PROVIDER_SCHEMA = {
 }
 
 
+_ROUTE_PREFIX = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*\Z")
+
+
+def _check_prefix(text: str) -> str:
+    if len(text) > 128 or not _ROUTE_PREFIX.match(text):
+        raise ValueError("must be a path below /v1 without a leading slash, such as files")
+    return text
+
+
+RoutePrefix = Annotated[str, AfterValidator(_check_prefix)]
+
+
 class TargetEntry(Spec):
     """One item of `providers.targets`, as the file says it."""
 
@@ -224,14 +240,16 @@ class TargetEntry(Spec):
     """Extra headers sent upstream."""
     auth: Literal["passthrough"] | None = None
     """passthrough: the caller's own key goes upstream."""
-    passthrough: list[Name] | None = None
-    """Route families relayed without a policy."""
+    passthrough: list[RoutePrefix] | None = None
+    """Paths below /v1 (files, batches, ...) relayed without a policy, with all that is below them."""
     proxy: str | None = None
     """HTTP proxy for this target."""
     ca_file: str | None = None
     """Certificates to trust for this target."""
     retry_on_timeout: bool = False
     """Retry also when the request was sent in full."""
+    allow_link_local: bool = False
+    """The target may be at a link-local address, which is otherwise never dialled."""
 
     @property
     def detail(self) -> ProviderDetail | None:
@@ -288,6 +306,7 @@ def resolve(entry: TargetEntry) -> TargetSpec | None:
         proxy=entry.proxy,
         ca_file=entry.ca_file,
         retry_on_timeout=entry.retry_on_timeout,
+        allow_link_local=entry.allow_link_local,
         line=entry.line,
     )
 
@@ -316,6 +335,17 @@ def with_environment(targets: Iterable[TargetSpec], env: Mapping[str, str]) -> l
         else:
             filled.append(target)
     return filled
+
+
+def is_vendors_own(target: TargetSpec) -> bool:
+    """Whether requests go to the vendor itself, whose prices and retirements then hold."""
+    default = DEFAULT_BASE_URL.get(target.provider)
+    if default is None or target.base_url is None:
+        return default is not None
+    try:
+        return urlsplit(target.base_url).hostname == urlsplit(default).hostname
+    except ValueError:
+        return False
 
 
 def _default_models(provider: Provider, deployments: Mapping[str, str]) -> dict[str, str]:

@@ -55,6 +55,12 @@ def rebalance(shares: Mapping[str, int], tag: str, new: int, locked: Collection[
     return {name: wanted if name == tag else absorbed.get(name, share) for name, share in shares.items()}
 
 
+def same_shares(a: Mapping[str, Decimal], b: Mapping[str, Decimal]) -> bool:
+    """Whether two sets of weights over the same tags mean the same split."""
+    sum_a, sum_b = sum(a.values(), Decimal(0)), sum(b.values(), Decimal(0))
+    return a.keys() == b.keys() and all(a[tag] * sum_b == b[tag] * sum_a for tag in a)
+
+
 def spell(value: Decimal) -> str:
     """The shortest plain spelling: 95, 33.4, 0.5; never an exponent."""
     text = f"{value:f}"

@@ -25,6 +25,7 @@ class RuntimeView:
         snapshot = self._runtime.snapshot
         if snapshot is None:
             return ()
+        breakers = self._runtime.breakers
         return [
             TargetView(
                 id=target.id,
@@ -33,6 +34,7 @@ class RuntimeView:
                 available=target.unavailable_reason is None,
                 reason=target.unavailable_reason,
                 models=tuple(target.spec.models),
+                breaker=breakers.of(target.fingerprint).state(breakers.clock()),
             )
             for target in snapshot.routes.targets
         ]

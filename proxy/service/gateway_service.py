@@ -70,7 +70,14 @@ class GatewayService:
         self.info = GatewayInfo(
             version=package_version("ktui"), pid=os.getpid(), started_ms=now_ms(), badges=options.badges
         )
-        self.hub = Hub(self.info, self.config, self._store, self.metrics, RuntimeView(self.runtime))
+        self.hub = Hub(
+            self.info,
+            self.config,
+            self._store,
+            self.metrics,
+            RuntimeView(self.runtime),
+            state_dir=options.state_dir.absolute(),
+        )
         self._tokens: tuple[Token, ...] = ()
         self._listeners: list[Listener] = []
 
@@ -126,6 +133,7 @@ class GatewayService:
         for listener in self._listeners[1:]:
             await listener.stop(0)
         self._listeners.clear()
+        await self.hub.worker.close()
         await self.config.stop()
         await self._transport.close()
         await self._store.close()

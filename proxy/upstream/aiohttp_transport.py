@@ -59,16 +59,19 @@ class AiohttpTransport:
     """
 
     def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._contexts: dict[str, ssl.SSLContext] = {}
 
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None or self._session.closed:
+    def _opened(self, anywhere: bool) -> aiohttp.ClientSession:
+        """The session for targets that may be anywhere, or for all others: they share no look-up of a name."""
+        session = self._sessions.get(anywhere)
+        if session is None or session.closed:
             trace = aiohttp.TraceConfig()
             trace.on_connection_reuseconn.append(_on_reuse)
-            self._session = aiohttp.ClientSession(
+            resolver = ThreadedResolver() if anywhere else _CheckedResolver()
+            session = self._sessions[anywhere] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    limit=0, keepalive_timeout=_KEEP_ALIVE_S, resolver=_CheckedResolver(), ttl_dns_cache=10
+                    limit=0, keepalive_timeout=_KEEP_ALIVE_S, resolver=resolver, ttl_dns_cache=10
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
@@ -78,11 +81,11 @@ class AiohttpTransport:
                 max_line_size=_MAX_HEADERS,
                 trace_configs=[trace],
             )
-        return self._session
+        return session
 
     async def send(self, call: Call) -> Answer:
         """See Transport."""
-        if call.url.host is None or is_forbidden(call.url.host):
+        if call.url.host is None or (is_forbidden(call.url.host) and not call.allow_link_local):
             raise UpstreamError(
                 "refused", "the address is link-local or a metadata service, which is never dialled"
             )
@@ -92,9 +95,10 @@ class AiohttpTransport:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=call.connect_s, sock_read=None)
         try:
             async with asyncio.timeout_at(deadline):
-                response = await self._opened().post(
+                response = await self._opened(call.allow_link_local).request(
+                    call.method,
                     call.url,
-                    data=call.body,
+                    data=call.body or None,
                     headers=call.headers,
                     allow_redirects=False,
                     timeout=timeout,
@@ -121,8 +125,8 @@ class AiohttpTransport:
 
     async def close(self) -> None:
         """See Transport."""
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
 
 async def _on_reuse(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
@@ -25,11 +25,13 @@ _PATHS: Mapping[str, str] = {
     "embeddings": "embeddings",
     "moderations": "moderations",
 }
+_WITHOUT_DEPLOYMENT = frozenset({"responses", "files", "batches", "models", "vector_stores", "uploads"})
+"""What Azure serves beside its deployments; the model stands in the body."""
 _VERSION_SEGMENT = re.compile(r"v\d+[a-z0-9]*\Z")
 _AZURE_WORD = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _CACHED_MODELS = 4096
 CHAT_ONLY: frozenset[str] = frozenset({"anthropic"})
-"""Providers whose OpenAI-compatible endpoint carries chat and nothing else."""
+"""Providers that answer conversations and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Target:
     secret: Secret | None
     unavailable_reason: str | None = None
     """One sentence that says what is missing; None when the target can be used."""
+    fingerprint: str = ""
+    """Equal for two targets of which the file says the same, wherever in it they stand."""
 
     @property
     def id(self) -> str:
@@ -65,31 +69,41 @@ class Target:
 
     def carries(self, endpoint: Endpoint) -> bool:
         """Whether this provider has the endpoint."""
-        return endpoint == "chat" or self.provider not in CHAT_ONLY
+        return endpoint in ("chat", "messages") or self.provider not in CHAT_ONLY
 
-    def body_model(self, model: str) -> str:
-        """What `model` is called in the body sent to this target."""
-        return model if self.by_deployment else self.spec.upstream_name(model)
+    def body_model(self, model: str, path: str = "chat/completions") -> str:
+        """What `model` is called in the body sent to `path` of this target."""
+        return model if self._names_deployment(path) else self.spec.upstream_name(model)
 
-    def url(self, endpoint: Endpoint, model: str) -> URL:
-        """Where a request for `model` goes. Built by component: no name can change host or path.
+    def _names_deployment(self, path: str) -> bool:
+        return self.by_deployment and path.partition("/")[0] not in _WITHOUT_DEPLOYMENT
+
+    def url(self, endpoint: str, model: str) -> URL:
+        """Where a request for `model` goes: an endpoint, or a path below the version of the API.
+
+        Built by component: no name can change host or path.
 
         Raises ValueError when the target cannot be used.
         """
         if self.base is None:
             raise ValueError(self.unavailable_reason or "the target cannot be used")
-        path = _PATHS[endpoint]
-        if self.by_deployment:
+        path = _PATHS.get(endpoint, endpoint)
+        if self._names_deployment(path):
             path = f"deployments/{quote(self.spec.upstream_name(model), safe='')}/{path}"
         url = self.base.with_path(f"{self.base.raw_path.rstrip('/')}/{path}", encoded=True)
         if self.provider == "azure-openai" and self.spec.api_version:
             url = url.with_query({"api-version": self.spec.api_version})
         return url
 
-    def auth_header(self) -> tuple[str, str] | None:
-        """Name and value of the header that proves who we are. The value leaves the process on purpose."""
+    def auth_header(self, *, native: bool = True) -> tuple[str, str] | None:
+        """Name and value of the header that proves who we are. The value leaves the process on purpose.
+
+        `native`: False where Anthropic is asked at its OpenAI-compatible endpoint.
+        """
         if self.secret is None:
             return None
+        if self.provider == "anthropic" and native:
+            return "x-api-key", self.secret.reveal()
         if self.auth == "api-key":
             return "api-key", self.secret.reveal()
         return "Authorization", f"Bearer {self.secret.reveal()}"
@@ -98,6 +112,7 @@ class Target:
 def build_target(spec: TargetSpec, env: Mapping[str, str]) -> Target:
     """The target that `spec` means on this machine. What is missing becomes its `unavailable_reason`."""
     style: AuthStyle = "api-key" if spec.provider == "azure-openai" else "bearer"
+    fingerprint = repr(replace(spec, line=0))
     try:
         base = _base(spec)
         secret = None
@@ -108,8 +123,9 @@ def build_target(spec: TargetSpec, env: Mapping[str, str]) -> Target:
         else:
             style = "none"
     except (SecretMissingError, ValueError) as error:
-        return Target(spec, None, style, None, f"the target {sanitise(spec.id, 128)} cannot be used: {error}")
-    return Target(spec, base, style, secret)
+        reason = f"the target {sanitise(spec.id, 128)} cannot be used: {error}"
+        return Target(spec, None, style, None, reason, fingerprint)
+    return Target(spec, base, style, secret, None, fingerprint)
 
 
 def _base(spec: TargetSpec) -> URL:
@@ -121,7 +137,7 @@ def _base(spec: TargetSpec) -> URL:
                 "it has no base_url and the environment variable AZURE_OPENAI_ENDPOINT is not set"
             )
         raise ValueError("it has no base_url")
-    root, segments = _address(text)
+    root, segments = _address(text, spec.allow_link_local)
     if spec.provider == "azure-openai":
         return _azure_base(spec, root, segments)
     if not any(_VERSION_SEGMENT.match(segment) for segment in segments):
@@ -144,7 +160,7 @@ def _azure_base(spec: TargetSpec, root: URL, segments: list[str]) -> URL:
     return root.with_path("/" + "/".join([*segments, "openai"]), encoded=True)
 
 
-def _address(text: str) -> tuple[URL, list[str]]:
+def _address(text: str, anywhere: bool) -> tuple[URL, list[str]]:
     """Scheme, host and port, and the segments of the path.
 
     Raises ValueError for what is no plain http(s) address.
@@ -162,7 +178,7 @@ def _address(text: str) -> tuple[URL, list[str]]:
         raise ValueError(f"its base_url {shown!r} is not an address such as https://host/v1")
     if parts.query or parts.fragment:
         raise ValueError(f"its base_url {shown!r} must not have a query or a fragment")
-    if is_forbidden(url.host):
+    if is_forbidden(url.host) and not anywhere:
         raise ValueError(
             f"its base_url {shown!r} is a link-local or metadata address, which is never dialled"
         )

@@ -30,6 +30,7 @@ class Call:
     url: URL
     headers: Sequence[tuple[str, str]]
     body: bytes
+    method: str = "POST"
     connect_s: float = 5.0
     first_byte_s: float = 600.0
     """Until the first byte of the body."""
@@ -37,6 +38,8 @@ class Call:
     """Between two chunks of the body."""
     proxy: str | None = None
     ca_file: str | None = None
+    allow_link_local: bool = False
+    """The file allows addresses that are otherwise never dialled (see `addresses`)."""
 
 
 class Answer(Protocol):

@@ -29,7 +29,10 @@ from proxy.gateway.guard import Limits
 from proxy.gateway.runtime import Runtime
 from proxy.gateway.server import Listener
 from proxy.upstream.aiohttp_transport import AiohttpTransport
+from proxy.upstream.retry import RetryRules
 
+QUICK = RetryRules(base_s=0.002, floor_s=0.001)
+"""Pauses that a test need not wait for."""
 StartGateway = Callable[..., Awaitable[Gateway]]
 
 
@@ -50,6 +53,7 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
         text: str | None, env: dict[str, str] | None = None, limits: Limits | None = None, **settings: Any
     ) -> Gateway:
         events = Events()
+        settings = {"retry_rules": QUICK} | settings
         runtime = Runtime(recorder=events, transport=AiohttpTransport(), **settings)
         runtime.snapshot = snapshot_of(text, env) if text is not None else None
         plane = DataPlane(runtime)

@@ -57,7 +57,7 @@ async def test_the_next_target_answers_for_a_failing_one(
     assert (len(upstream.seen), len(other.seen)) == (1, 1)
 
 
-@pytest.mark.parametrize("status", [400, 401, 404, 422, 429])
+@pytest.mark.parametrize("status", [400, 401, 404, 422])
 async def test_an_error_of_the_request_is_not_tried_elsewhere(
     start_gateway: Any, upstream: RawUpstream, other: RawUpstream, status: int
 ) -> None:

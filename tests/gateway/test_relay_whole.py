@@ -136,7 +136,7 @@ async def test_what_that_endpoint_cannot_carry_is_a_400(
 ) -> None:
     reply = await gateway.ask({"model": "claude-sonnet-4-20250514", "input": "x", "prompt": "x"}, path)
     assert (reply.status, reply.error["code"]) == (400, "unsupported_endpoint")
-    assert "chat completions only" in reply.error["message"] and not upstream.seen
+    assert "served by anthropic, whose vendor has no" in reply.error["message"] and not upstream.seen
 
 
 async def test_azure(start_gateway: Any, upstream: RawUpstream) -> None:
@@ -182,7 +182,7 @@ async def test_upstream_errors_pass_with_status_body_and_advice(
     gateway: Gateway, upstream: RawUpstream
 ) -> None:
     body = b'{"error": {"message":"slow down sk-canary-openai","type":"rate","code":"rate_limit_exceeded"}}'
-    advice = [("retry-after", "7"), ("x-ratelimit-limit-requests", "5"), ("x-should-retry", "true")]
+    advice = [("retry-after", "77"), ("x-ratelimit-limit-requests", "5"), ("x-should-retry", "true")]
     upstream.script = reply_json(body, 429, advice)
     reply = await gateway.ask({"model": "gpt-4o", "messages": QUESTION})
     assert reply.status == 429 and reply.body == body.replace(b"sk-canary-openai", b"***")

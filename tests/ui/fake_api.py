@@ -136,11 +136,11 @@ IMPACT: dict[str, Any] = {
 EXPLANATION: dict[str, Any] = {
     "decision": "allow", "model": "claude-sonnet-4-20250514", "variant": "variant-b",
     "steps": [
-        {"policy": "model-routing", "type": "model_filter", "line": 7, "outcome": "allowed",
+        {"policy": "model-routing", "type": "model_filter", "line": 7, "outcome": "matched",
          "reason": "gpt-4o is in allowed_models"},
         {"policy": "route-simple-tasks", "type": "model_filter", "line": 11, "outcome": "skipped",
          "reason": "does not hold: max_tokens_lte 200, the request says 4096"},
-        {"policy": "ab-test-models", "type": "traffic_split", "line": 15, "outcome": "assigned",
+        {"policy": "ab-test-models", "type": "traffic_split", "line": 15, "outcome": "matched",
          "reason": "unit user: variant-b 0.0058 < variant-a 0.0112"},
     ],
     "assignment": {

@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 
 from ktui.app import KtuiApp
 from ktui.link import GatewayLink
+from ktui.screens.apply_review import ApplyReview
 from ktui.screens.event_drawer import EventDrawer
 from ktui.screens.help import HelpScreen
 from ktui.widgets.dialog import ConfirmDialog
@@ -359,10 +360,9 @@ async def test_undo_shows_what_changes_and_restores() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "● serving" in screen_text(app))
         await pilot.press("U")
-        await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
-        await pilot.pause(0.6)
-        await pilot.press("d")
+        await until(pilot, lambda: isinstance(app.screen, ApplyReview) and app.screen.ready)
         await until(pilot, lambda: "weight: 96" in screen_text(app))
+        await pilot.pause(0.6)
         await pilot.press("y")
         await until(pilot, lambda: fake.number == 13)
         await until(pilot, lambda: "restored, runs as v13" in screen_text(app))

@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 
 from ktui.app import KtuiApp
 from ktui.link import GatewayLink
+from ktui.screens.apply_review import ApplyReview
 from ktui.screens.policy import PolicyPane
 from ktui.screens.rollout import RolloutPane
 from ktui.widgets.dialog import DEAF_S, ConfirmDialog
@@ -98,9 +99,14 @@ async def until(pilot: Pilot[None], condition: Callable[[], bool], seconds: floa
     assert condition(), screen(pilot.app)
 
 
+def asks(shown: object) -> bool:
+    """Whether a dialog stands there that `y` would answer."""
+    return isinstance(shown, ConfirmDialog) or (isinstance(shown, ApplyReview) and shown.ready)
+
+
 async def confirm(pilot: Pilot[None]) -> None:
     """Waits for the dialog, then says yes once it listens."""
-    await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+    await until(pilot, lambda: asks(pilot.app.screen))
     await pilot.pause(DEAF_S + 0.1)
     await pilot.press("y")
 

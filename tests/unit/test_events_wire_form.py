@@ -53,6 +53,7 @@ def test_the_form_of_the_events_api() -> None:
         "unit_digest": "ab12",
         "salt": "",
         "request": {"team": "red"},
+        "dropped_params": [],
     }
     json.dumps(body, allow_nan=False)
 

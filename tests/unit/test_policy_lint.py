@@ -337,8 +337,8 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(body: str) -> None:
         ("provider: azure-openai\ndeployments: {a: 'b#'}\n", "error", "bad-deployment"),
         ("provider: azure-openai\ndeployments: [../x]\n", "error", "bad-deployment"),
         ("timeouts: {idle: soon}\n", "error", "bad-value"),
-        ("passthrough: [files]\n", "warning", "not-enforced"),
-        ("retry_on_timeout: true\n", "warning", "not-enforced"),
+        ("passthrough: ['a b']\n", "error", "bad-value"),
+        ("passthrough: [../files]\n", "error", "bad-value"),
         ("pricing: {gpt-4o: {input: -1}}\n", "error", "out-of-range"),
     ],
 )

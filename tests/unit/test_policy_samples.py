@@ -55,6 +55,8 @@ def test_a_sample_is_clean_and_says_what_it_is(path: Path) -> None:
         "not-enforced",
         "no-endpoint",
         "serves-nothing",
+        "plan-outlasts-model",  # of the model the guide rolls out, which was switched off two weeks after this day
+        "max-tokens-absent",
     }
     assert surprising == set()
     compiled = load(path.name)

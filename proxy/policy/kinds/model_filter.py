@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
 from pydantic import Field, model_validator
 
 from proxy.policy.conditions import Matcher
-from proxy.policy.diagnostics import Diagnostic
 from proxy.policy.document import shown
 from proxy.policy.facts import GENERATION, Refusal, RequestFacts
 from proxy.policy.kinds.registry import Act, ConditionedSpec, Kind, Walk
 from proxy.policy.spec import ModelName, Patterns
-
-if TYPE_CHECKING:
-    from proxy.policy.check import Context
 
 
 class ModelFilter(ConditionedSpec):
@@ -86,36 +79,10 @@ def _act(policy: ModelFilter) -> Act:
     return act
 
 
-def check_lists(policy: ModelFilter, context: Context) -> Iterable[Diagnostic]:
-    """A model that is both allowed and blocked is blocked."""
-    if policy.allowed_models and policy.blocked_models:
-        blocked = Matcher(policy.blocked_models)
-        for index, model in enumerate(policy.allowed_models):
-            if blocked(model):
-                yield context.report(
-                    "allowed-and-blocked",
-                    "warning",
-                    f"{shown(model)} is allowed and blocked; blocked wins",
-                    context.item(policy, "allowed_models", index),
-                )
-
-
-def check_preferred(policy: ModelFilter, context: Context) -> Iterable[Diagnostic]:
-    """A redirect to a model the same policy refuses."""
-    if policy.preferred_model is not None and policy.refuses(policy.preferred_model):
-        yield context.report(
-            "preferred-refused",
-            "warning",
-            f"{shown(policy.preferred_model)} is refused by the lists of this policy itself",
-            (*policy.path, "preferred_model"),
-        )
-
-
 KIND = Kind(
     name="model_filter",
     doc="Allows, refuses or redirects requests by model.",
     model=ModelFilter,
     act=_act,
-    checks=(check_lists, check_preferred),
     models=lambda policy: {policy.preferred_model: "preferred_model"} if policy.preferred_model else {},
 )

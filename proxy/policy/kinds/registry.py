@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import Field
 
 from proxy.policy.conditions import Conditions, ConditionsSpec, compile_conditions
-from proxy.policy.diagnostics import Diagnostic
 from proxy.policy.facts import Action, Assignment, Refusal, RequestFacts
 from proxy.policy.spec import PolicySpec
 
@@ -65,7 +64,7 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A policy type: its name in files, its model, what it does, what lint asks of it."""
+    """A policy type: its name in files, its model, what it does."""
 
     name: str
     doc: str
@@ -73,8 +72,6 @@ class Kind:
     model: type[ConditionedSpec]
     act: Callable[[Any], Act] | None
     """Makes the decision step from a model; None: the type is read and checked but not enforced."""
-    checks: tuple[Callable[[Any, Any], Iterable[Diagnostic]], ...] = ()
-    """Each takes the policy and the lint context."""
     aliases: tuple[str, ...] = ()
     partly: Callable[[Any], Iterable[NotEnforced]] = lambda policy: ()
     """Parts of an enforced policy that this version does not do."""

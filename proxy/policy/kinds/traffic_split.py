@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from proxy.policy.assignment import DEFAULT_CHAIN, UNIT_KINDS, Rendezvous, digest_of
-from proxy.policy.diagnostics import Diagnostic
 from proxy.policy.document import shown
 from proxy.policy.facts import GENERATION, Assignment, RequestFacts
-from proxy.policy.kinds import split_checks
 from proxy.policy.kinds.registry import Act, ConditionedSpec, Kind, NotEnforced, Walk
 from proxy.policy.spec import Count, Duration, MayBeEmpty, ModelName, Name, OneOrMany, Ratio, Spec, Weight
-
-if TYPE_CHECKING:
-    from proxy.policy.check import Context
 
 RESERVED_PHASES: frozenset[str] = frozenset({"rolled-back", "aborted"})
 """Phases a rollout can be in without the file planning them."""
@@ -160,19 +155,12 @@ def _partly(policy: TrafficSplit) -> Iterable[NotEnforced]:
         yield NotEnforced(policy.name, "rollout advance: auto", policy.rollout.line)
 
 
-def check_split(policy: TrafficSplit, context: Context) -> Iterable[Diagnostic]:
-    """All checks of a split, one function each in split_checks."""
-    for check in split_checks.CHECKS:
-        yield from check(policy, context)
-
-
 KIND = Kind(
     name="traffic_split",
     aliases=("traffic-split",),
     doc="Shares requests out between models by weight; the same unit always to the same one.",
     model=TrafficSplit,
     act=_act,
-    checks=(check_split,),
     partly=_partly,
     models=lambda policy: {variant.model: "variants" for variant in policy.variants},
 )

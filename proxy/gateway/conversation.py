@@ -1,0 +1,132 @@
+"""The client's side of one request: what was said to it, whether it is still there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from proxy.gateway.admission import Receive
+from proxy.gateway.dialects import error_body_for, error_frame_for
+from proxy.gateway.exchange import Exchange
+from proxy.wire.errors import RequestError
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_DRAIN_S = 30.0
+"""With `on_disconnect: drain`: how long an answer nobody waits for is still read, for its exact usage."""
+_LEFTOVER_BYTES = 1024 * 1024
+_LEFTOVER_S = 1.0
+
+
+class Conversation:
+    """What was said to the client so far, so that an error is said where it still can be."""
+
+    def __init__(self, exchange: Exchange, send: Send) -> None:
+        self._exchange = exchange
+        self._send = send
+        self.started = False
+        self._streams = False
+        self._ended = False
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        """Hand one message over."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            self._streams = any(name == b"x-accel-buffering" for name, _ in message["headers"])
+        elif not message.get("more_body"):
+            self._ended = True
+        await self._send(message)
+
+    async def fail(self, error: RequestError, extra: list[tuple[bytes, bytes]]) -> None:
+        """Say `error`.
+
+        As the answer, or inside the stream that began. Of a whole answer that began nothing can be said.
+        """
+        if self._ended:
+            return
+        if not self.started:
+            await send_error(self.send, self._exchange, error, extra)
+        elif self._streams:
+            frame = error_frame_for(self._exchange.endpoint, error)
+            await self.send({"type": "http.response.body", "body": frame, "more_body": False})
+
+
+class ClientWatch:
+    """Notices that the client left while its answer is under way, and cancels the work."""
+
+    def __init__(self, exchange: Exchange, receive: Receive) -> None:
+        self._exchange = exchange
+        self._receive = receive
+        self._serving = asyncio.current_task()
+        self._watching: asyncio.Task[None] | None = None
+        self._finishing = False
+        self._drain: asyncio.TimerHandle | None = None
+
+    def start(self, *, drains: bool) -> None:
+        """Begin, once the body has been read. `drains`: go on for a while without the client."""
+        self._watching = asyncio.create_task(self._watch(drains))
+
+    def finish(self) -> None:
+        """The last bytes are on their way: a client that leaves now, left well."""
+        self._finishing = True
+
+    def stop(self) -> None:
+        """Stop watching."""
+        if self._watching is not None:
+            self._watching.cancel()
+        if self._drain is not None:
+            self._drain.cancel()
+
+    async def _watch(self, drains: bool) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if self._finishing:
+            return
+        self._exchange.client_left = True
+        if drains:
+            self._drain = asyncio.get_running_loop().call_later(_DRAIN_S, self._cut)
+        else:
+            self._cut()
+
+    def _cut(self) -> None:
+        if self._serving is not None and not self._finishing:
+            self._serving.cancel()
+
+
+async def leftover(exchange: Exchange, receive: Receive) -> list[tuple[bytes, bytes]]:
+    """Read what is left of a body that was refused unread, within bounds; the headers that are to be added.
+
+    Closing on unread bytes would reset the connection under the answer. When too much is left, it is closed.
+    """
+    close = [(b"connection", b"close")]
+    if any(name == b"expect" for name, _ in exchange.headers):
+        return close
+    size = 0
+    try:
+        async with asyncio.timeout(_LEFTOVER_S):
+            while size <= _LEFTOVER_BYTES:
+                message = await receive()
+                size += len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                    return []
+    except TimeoutError:
+        return close
+    return close
+
+
+async def send_error(
+    send: Send, exchange: Exchange | None, error: RequestError, extra: list[tuple[bytes, bytes]]
+) -> None:
+    """Answer with an error of ours, in the dialect of who asks."""
+    body = error_body_for(exchange, error)
+    # "overloaded" is the one refusal that the same request can outlive.
+    retry = [] if error.code == "overloaded" else [(b"x-should-retry", b"false")]
+    await send_json(send, error.status, body, [*extra, *retry])
+
+
+async def send_json(send: Send, status: int, body: bytes, extra: list[tuple[bytes, bytes]]) -> None:
+    """Answer with a body of JSON."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *extra]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,127 @@
+"""What a stream looks like on its way: each upstream chunk in, the client's bytes out."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from proxy.wire.errors import ReportedError
+from proxy.wire.sse import Frame, SseReader
+from proxy.wire.stream_tap import StreamTap
+from proxy.wire.usage import Usage
+
+
+class StreamCutError(Exception):
+    """The upstream ended its stream before the answer was complete."""
+
+
+class Stream(Protocol):
+    """One stream. What it says of itself is known as far as it was fed."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens reported so far."""
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the answer ended."""
+
+    @property
+    def upstream_model(self) -> str | None:
+        """The model as the vendor reports it."""
+
+    @property
+    def first_token(self) -> bool:
+        """A content token came."""
+
+    @property
+    def done(self) -> bool:
+        """The frame that ends the stream came; nothing of the answer follows."""
+
+    @property
+    def error(self) -> ReportedError | None:
+        """What an error inside the stream says."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The client's bytes, always whole frames."""
+
+    def finish(self) -> bytes:
+        """The upstream has ended: what is left. Raises StreamCutError when the answer is not complete."""
+
+
+class ChatStream:
+    """Chat or completions to a client of the same dialect: every byte as it came, but for hidden usage."""
+
+    def __init__(self, *, hides_usage: bool) -> None:
+        """`hides_usage`: leave out the usage frame, which the client did not ask for."""
+        self._hides_usage = hides_usage
+        self._reader = SseReader()
+        self._tap = StreamTap()
+
+    @property
+    def usage(self) -> Usage | None:
+        """See Stream."""
+        return self._tap.usage
+
+    @property
+    def finish_reason(self) -> str | None:
+        """See Stream."""
+        return self._tap.finish_reason
+
+    @property
+    def upstream_model(self) -> str | None:
+        """See Stream."""
+        return self._tap.model
+
+    @property
+    def first_token(self) -> bool:
+        """See Stream."""
+        return self._tap.content
+
+    @property
+    def done(self) -> bool:
+        """See Stream."""
+        return self._tap.done
+
+    @property
+    def error(self) -> ReportedError | None:
+        """See Stream."""
+        return self._tap.error
+
+    def feed(self, chunk: bytes) -> bytes:
+        """See Stream."""
+        return self._kept(self._reader.feed(chunk))
+
+    def finish(self) -> bytes:
+        """See Stream."""
+        rest = self._reader.finish()
+        tail = b"" if rest is None else self._kept([rest])
+        if self._tap.error is None and not self._tap.complete and not self._reader.gave_up:
+            raise StreamCutError
+        return tail
+
+    def _kept(self, frames: list[Frame]) -> bytes:
+        see, hides = self._tap.see, self._hides_usage
+        kept = [frame.raw for frame in frames if not (see(frame) and hides)]
+        return kept[0] if len(kept) == 1 else b"".join(kept)
+
+
+class OpaqueStream:
+    """A stream that nothing is read from: every byte as it came, and its end is its end."""
+
+    usage: Usage | None = None
+    finish_reason: str | None = None
+    upstream_model: str | None = None
+    done = False
+    error: ReportedError | None = None
+
+    def __init__(self) -> None:
+        self.first_token = False
+
+    def feed(self, chunk: bytes) -> bytes:
+        """See Stream."""
+        self.first_token = True
+        return chunk
+
+    def finish(self) -> bytes:
+        """See Stream."""
+        return b""
