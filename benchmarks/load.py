@@ -7,8 +7,9 @@ import json
 import random
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Literal, cast
 
 import httptools
 
@@ -23,30 +24,52 @@ class Sample:
 
     seconds: float
     latencies_us: list[float] = field(default_factory=list)
+    firsts_us: list[float] = field(default_factory=list)
+    """Until the first byte of a body, in the order of the answers."""
     errors: int = 0
 
     def percentile(self, share: float) -> float:
-        """Nearest rank; NaN without an answer."""
-        if not self.latencies_us:
-            return float("nan")
-        return self.latencies_us[min(len(self.latencies_us) - 1, int(share * len(self.latencies_us)))]
+        """Of the latencies; NaN without an answer."""
+        return nearest_rank(self.latencies_us, share)
+
+    def first_percentile(self, share: float) -> float:
+        """Of the times to the first byte; NaN without an answer."""
+        return nearest_rank(sorted(self.firsts_us), share)
 
 
-def requests(host: str, count: int, streamed: bool, seed: int = 1) -> list[bytes]:
-    """Chat requests of a population of users, as bytes ready to be sent."""
+def nearest_rank(ascending: Sequence[float], share: float) -> float:
+    """The percentile by nearest rank; NaN of nothing."""
+    if not ascending:
+        return float("nan")
+    return ascending[min(len(ascending) - 1, int(share * len(ascending)))]
+
+
+def requests(
+    host: str,
+    count: int,
+    streamed: bool,
+    seed: int = 1,
+    *,
+    model: str = "gpt-4o",
+    dialect: Literal["openai", "anthropic"] = "openai",
+    prompt_bytes: int = 960,
+) -> list[bytes]:
+    """Requests of a population of users, as bytes ready to be sent."""
     rng = random.Random(seed)
+    prompt = (_PROMPT * (prompt_bytes // len(_PROMPT) + 1))[:prompt_bytes]
+    path = "/v1/messages" if dialect == "anthropic" else "/v1/chat/completions"
     made = []
     for _ in range(count):
-        body: dict[str, object] = {
-            "model": "gpt-4o",
-            "user": f"u-{rng.randrange(5_000)}",
-            "messages": [{"role": "user", "content": _PROMPT * 10}],
-        }
+        user = f"u-{rng.randrange(5_000)}"
+        body: dict[str, object] = {"model": model, "messages": [{"role": "user", "content": prompt}]}
+        body |= (
+            {"max_tokens": 400, "metadata": {"user_id": user}} if dialect == "anthropic" else {"user": user}
+        )
         if streamed:
             body["stream"] = True
         data = json.dumps(body).encode()
         head = (
-            f"POST /v1/chat/completions HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
+            f"POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
             f"authorization: Bearer sk-benchmark\r\ncontent-length: {len(data)}\r\n\r\n"
         )
         made.append(head.encode() + data)
@@ -61,6 +84,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[int | None] | None = None
         self.open = False
+        self.first = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport, self.open = cast(asyncio.Transport, transport), True
@@ -75,6 +99,10 @@ class _Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self.close()
 
+    def on_body(self, body: bytes) -> None:
+        if not self.first:
+            self.first = time.perf_counter()
+
     def on_message_complete(self) -> None:
         self._finish(self._parser.get_status_code())
         self._parser = httptools.HttpResponseParser(self)
@@ -82,6 +110,7 @@ class _Connection(asyncio.Protocol):
     def send(self, request: bytes) -> asyncio.Future[int | None]:
         assert self._transport is not None
         self._answer = asyncio.get_running_loop().create_future()
+        self.first = 0.0
         self._transport.write(request)
         return self._answer
 
@@ -114,6 +143,7 @@ class Client:
         status = await connection.send(request)
         if status == 200:
             sample.latencies_us.append((time.perf_counter() - since) * 1e6)
+            sample.firsts_us.append((connection.first - since) * 1e6)
         else:
             sample.errors += 1
         self._idle.append(connection)

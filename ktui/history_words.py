@@ -21,7 +21,7 @@ _WITHOUT_WORDS = {
     "restore": "an earlier text again",
 }
 _NUMBER, _WHEN, _WHO, _THROUGH, _HASH = 8, 10, 9, 10, 9
-_HASH_FROM, _EVENTS_FROM = 96, 50
+_HASH_FROM, _EVENTS_FROM, _TWO_LINES_FROM = 96, 50, 64
 
 
 def when_words(applied_at: str | None, now: datetime) -> str:
@@ -111,17 +111,20 @@ def version_line(
     return line
 
 
-def particulars(app: object, version: Version, size: int | None, now: datetime) -> list[Text]:
-    """Hash, size, when, who and why of one version."""
+def particulars(app: object, version: Version, size: int | None, now: datetime, width: int) -> list[Text]:
+    """Hash, size, when, how many requests, who and why of one version, on two lines or three."""
     muted, text = role(app, "muted"), role(app, "text")
-    first = Text("hash ", style=muted).append(sanitise(version.hash[:12]), text)
+    text_of = Text("hash ", style=muted).append(sanitise(version.hash[:12]), text)
     if size is not None:
-        first.append("   bytes ", muted).append(f"{size:,}", text)
-    first.append("   applied ", muted).append(ago_words(version.applied_at, now), text)
-    second = Text("by   ", style=muted).append(sanitise(version.who or "nobody named", 60), text)
-    second.append(f", {through_words(version)}", muted)
-    second.append("   events ", muted).append(count(version.events, "unknown"), text)
-    lines = [first, second]
+        text_of.append("   bytes ", muted).append(f"{size:,}", text)
+    ran = Text("from ", style=muted).append(ago_words(version.applied_at, now), text)
+    ran.append("   events ", muted).append(count(version.events, "unknown"), text)
+    author = Text("by   ", style=muted).append(sanitise(version.who or "nobody named", 60), text)
+    author.append(f", {through_words(version)}", muted)
+    if width >= _TWO_LINES_FROM:
+        lines = [text_of.append("   ").append_text(ran), author]
+    else:
+        lines = [text_of, ran, author]
     if version.why:
         lines.append(Text("why  ", style=muted).append(sanitise(version.why, 500), text))
     return lines

@@ -35,7 +35,8 @@ class ImpactRow:
     @property
     def title(self) -> str:
         """What the list of its requests is called."""
-        return f"{self.label}: {self.words}" if self.words else self.label
+        number = f"{self.number:,} requests, " if self.number is not None else ""
+        return f"{number}{self.label}" + (f": {self.words}" if self.words else "")
 
 
 def rows_of(impact: Impact) -> list[ImpactRow]:

@@ -232,8 +232,8 @@ class HistoryPane(Pane):
             meta = f"{number} change{'s' if number != 1 else ''}"
         self._side_heading.update(title, meta)
         size = len(text.encode("utf-8", "surrogatepass"))
-        now = datetime.now().astimezone()
-        self._particulars.update(Text("\n").join(particulars(self.app, version, size, now)))
+        now, room = datetime.now().astimezone(), self._particulars.size.width
+        self._particulars.update(Text("\n").join(particulars(self.app, version, size, now, room)))
         same = "the same text" if other is not None else "nothing before it to compare with"
         self.diff.show(difference.unified, Text(same, style=role(self.app, "muted")))
         self.call_after_refresh(self.diff.to_first_change)
@@ -247,8 +247,10 @@ class HistoryPane(Pane):
             return Text("every apply adds a version; none is ever lost")
         words = what_words(version, self._meanings.get(version.number))
         if self._mark is not None:
-            words = f"v{self._mark.number} is marked: the difference is to it; m on it takes the mark away"
-        elif version is self._live:
+            return Text(
+                f"v{self._mark.number} is marked: d shows the difference to it, m on it takes the mark away"
+            )
+        if version is self._live:
             words = f"v{version.number} runs now · {words}"
         return Text(f"{words} · d against what runs, m marks one to compare with")
 

@@ -72,7 +72,7 @@ class DiffScreen(ModalScreen[None]):
         super().__init__()
         self._title = title
         self._difference = difference
-        self.diff = DiffView(ground="dialog", follow_content=True, sides=True)
+        self.diff = DiffView(ground="dialog", follow_content=True, sides=None)
 
     def compose(self) -> ComposeResult:
         """Meaning above, text below."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.text import Text
 from textual.binding import Binding, BindingType
@@ -55,7 +56,7 @@ class DiffView(ScrollView, can_focus=True):
         *,
         ground: str = "base",
         follow_content: bool = False,
-        sides: bool = False,
+        sides: bool | None = False,
         id: str | None = None,
     ) -> None:
         super().__init__(id=id)
@@ -68,7 +69,7 @@ class DiffView(ScrollView, can_focus=True):
         self._empty = Text()
         self._beside = False
         self.sides = sides
-        """Whether both sides stand beside each other where there is room."""
+        """Whether both sides stand beside each other; None where every line fits."""
 
     def show(self, unified: str, empty: Text | str = "") -> None:
         """Shows a unified diff; `empty` when it has no row."""
@@ -97,7 +98,7 @@ class DiffView(ScrollView, can_focus=True):
 
     def _lay_out(self) -> None:
         # Rows are painted as they were laid out, also where the width has changed since.
-        self._beside = self.sides and self.size.width >= SIDES_FROM
+        self._beside = self._fits_beside() if self.sides is None else self.sides
         if self._beside:
             self._lines = list(side_by_side(self._rows))
         else:
@@ -106,6 +107,10 @@ class DiffView(ScrollView, can_focus=True):
         if self._follow_content:
             self.styles.height = max(len(self._lines), 1)
         self._repaint()
+
+    def _fits_beside(self) -> bool:
+        longest = max((cell_len(row.text) for row in self._rows), default=0)
+        return self.size.width >= SIDES_FROM and longest + self._digits + 5 <= (self.size.width - 1) // 2
 
     def _repaint(self) -> None:
         self.refresh(Region(0, 0, self.size.width, self.size.height))
@@ -171,6 +176,7 @@ class DiffView(ScrollView, can_focus=True):
         style = palette_of(self.app).style(_STYLE[row.kind])
         line = Text(no_wrap=True, end="")
         line.append(f"{_SIGN[row.kind]} ", style)
+        skipped = self._left
         if row.changed is None:
             words = Text(sanitise(row.text.expandtabs(4), _LONGEST_LINE), style=style)
         else:
@@ -179,8 +185,12 @@ class DiffView(ScrollView, can_focus=True):
             words.append(sanitise(row.text[:start], _LONGEST_LINE), style)
             words.append(sanitise(row.text[start:end], _LONGEST_LINE), f"bold {style}")
             words.append(sanitise(row.text[end:], _LONGEST_LINE), style)
-        if self._left:
-            words = words[self._left :] if self._left < len(words) else Text()
+            # What changed is in sight also where the line is too long: then its beginning is cut.
+            if not skipped and end > room - 3:
+                skipped = min(end - room + 6, start)
+        if skipped:
+            words = words[skipped:] if skipped < len(words) else Text()
+            words = Text("…", style=style).append_text(words)
         words.truncate(max(room - 2, 1), overflow="ellipsis")
         return line.append_text(words)
 
@@ -233,7 +243,7 @@ class DiffView(ScrollView, can_focus=True):
 
     def action_sides(self) -> None:
         """One column, or both sides beside each other."""
-        self.sides = not self.sides
+        self.sides = not self._beside
         self._lay_out()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:

@@ -60,6 +60,7 @@ def _recorded(request: RecordedRequest) -> dict[str, Any]:
         "model": request.model,
         "variant": request.tag,
         "requested_model": request.requested_model,
+        "served_model": request.served or request.model,
     }
 
 

@@ -14,7 +14,7 @@ from proxy.base.sanitise import sanitise
 from proxy.events.errors import StoreError
 from proxy.events.event import Event
 from proxy.events.sqlite_schema import SCHEMA_VERSION
-from proxy.policy.recorded import RecordedRequest
+from proxy.policy.recorded import DECIDED, RecordedRequest
 from proxy.wire.usage import Usage
 
 _COLUMNS = (
@@ -64,19 +64,19 @@ def _read(path: Path, sql: str, values: tuple[Any, ...]) -> list[RecordedRequest
 
 
 def _request(row: tuple[Any, ...]) -> RecordedRequest:
-    draw = row[7]
+    draw, kept = row[7], _decode(row[8])
     triggered = row[14]
     return RecordedRequest(
         id=row[0],
         timestamp_ms=row[1],
         endpoint=row[2],
         requested_model=row[3],
-        model=row[4],
+        model=kept.get(DECIDED) or row[4],
         decision=row[5],
         tag=row[6],
         # 64 unsigned bits in a signed column.
         draw=draw if draw >= 0 else draw + 2**64,
-        kept=_decode(row[8]),
+        kept=kept,
         stream=bool(row[9]),
         key=row[10],
         target=row[11],
@@ -87,6 +87,7 @@ def _request(row: tuple[Any, ...]) -> RecordedRequest:
         went_upstream=row[16] != "none",
         tokens=row[17:22],
         version=row[22],
+        served=row[4],
     )
 
 
@@ -97,7 +98,7 @@ def request_of(event: Event) -> RecordedRequest:
         timestamp_ms=event.timestamp_ms,
         endpoint=event.endpoint,
         requested_model=event.requested_model,
-        model=event.model,
+        model=event.facts.get(DECIDED) or event.model,
         decision=event.decision,
         tag=event.ab_tag,
         draw=event.draw,
@@ -118,6 +119,7 @@ def request_of(event: Event) -> RecordedRequest:
             event.reasoning_tokens,
         ),
         version=event.config_version,
+        served=event.model,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from proxy.gateway.exchange import Exchange
-from proxy.gateway.streams import ChatStream, Stream
+from proxy.gateway.streams import ChatStream, OpaqueStream, Stream
 from proxy.policy.facts import GENERATION, Endpoint
 from proxy.upstream.targets import Target
 from proxy.upstream.transport import Call
@@ -73,12 +73,29 @@ def read_whole(exchange: Exchange, out: Outbound, status: int, body: bytes) -> W
     if status >= 400:
         return Whole(status, body, error=read_error(body))
     found = read_answer(body, generates=exchange.endpoint in GENERATION)
-    return Whole(status, body, found.usage, found.finish_reason, found.model, found.error)
+    made = _response_id(body) if exchange.endpoint == "responses" else None
+    return Whole(status, body, found.usage, found.finish_reason, found.model, found.error, made)
+
+
+class _Identified(msgspec.Struct):
+    id: str | None = None
+
+
+_IDENTIFIED = msgspec.json.Decoder(_Identified)
+
+
+def _response_id(body: bytes) -> str | None:
+    try:
+        return _IDENTIFIED.decode(body).id
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def open_stream(exchange: Exchange, out: Outbound) -> Stream:
     """What carries the stream of an upstream to the client."""
-    return ChatStream(hides_usage=out.hides_usage)
+    if exchange.endpoint in ("chat", "completions"):
+        return ChatStream(hides_usage=out.hides_usage)
+    return OpaqueStream()
 
 
 def keepalive_frame(endpoint: Endpoint) -> bytes:

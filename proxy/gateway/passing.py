@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote_plus
 
 from yarl import URL
 
@@ -20,6 +21,8 @@ from proxy.upstream.targets import Target
 from proxy.upstream.transport import Answer, Call, UpstreamError
 from proxy.wire.errors import RequestError
 
+_QUERY = re.compile(r"[!-\"$-~]*\Z")
+"""Visible ASCII without `#`, which would end it."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _OPENAI_FAMILY = frozenset({"openai", "azure-openai", "openai-compatible"})
 
@@ -132,7 +135,12 @@ def _path(below: str) -> str:
 
 def _with_query(url: URL, query: bytes) -> URL:
     """`url` with the client's query; what the target itself says (Azure's api-version) stands."""
-    asked = URL.build(query_string=query.decode("latin-1"), encoded=True).query
+    text = query.decode("latin-1")
+    if not _QUERY.match(text):
+        raise RequestError(400, "bad_query", "the query of the address is not valid")
     own = url.query
-    pairs = [(name, value) for name, value in asked.items() if name not in own]
-    return url.extend_query(pairs) if pairs else url
+    parts = [part for part in text.split("&") if part and unquote_plus(part.partition("=")[0]) not in own]
+    if not parts:
+        return url
+    mark = "&" if url.query_string else "?"
+    return URL(f"{url}{mark}{'&'.join(parts)}", encoded=True)

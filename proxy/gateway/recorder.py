@@ -8,7 +8,7 @@ from proxy.base.sanitise import sanitise
 from proxy.events.event import Event, Outcome
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.runtime import Runtime
-from proxy.policy.recorded import kept_facts
+from proxy.policy.recorded import DECIDED, kept_facts
 
 _MESSAGE_LIMIT = 500
 _CODE_LIMIT = 64
@@ -92,6 +92,8 @@ def _add_facts(event: Event, exchange: Exchange) -> None:
     event.draw = facts.draw
     assigned = {event.unit_kind: event.unit_digest} if event.unit_kind and event.unit_digest else {}
     event.facts = kept_facts(facts, snapshot.plan, assigned)
+    if exchange.decision is not None and exchange.decision.model != event.model:
+        event.facts[DECIDED] = exchange.decision.model
     kept_metadata = event.facts.get("metadata", {})
     event.request_metadata = {name: value for name, value in kept_metadata.items() if value is not None}
 

@@ -89,6 +89,9 @@ def render(explanation: Mapping[str, Any]) -> str:
 
 def _lines(told: Mapping[str, Any]) -> Iterable[str]:
     yield _headline(told)
+    served = told.get("served_model")
+    if served and served != told.get("model"):
+        yield f"answered by the fallback {shown(served)}"
     version = told.get("version")
     if version:
         when = f", applied {version['applied_at']}" if version.get("applied_at") else ""

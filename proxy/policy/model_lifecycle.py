@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +84,9 @@ _TABLE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
 )
 
-LIFECYCLES: Mapping[str, Lifecycle] = MappingProxyType(
-    {
-        model: Lifecycle(_day(deprecated), _day(retired))
-        for deprecated, retired, models in _TABLE
-        for model in models
-    }
-)
+LIFECYCLES: Mapping[str, Lifecycle] = {
+    model: Lifecycle(_day(deprecated), _day(retired))
+    for deprecated, retired, models in _TABLE
+    for model in models
+}
 """By the exact name clients and policies use."""

@@ -22,6 +22,8 @@ DEFAULT_UNIT_HEADERS = frozenset(
 """Headers that are read from every request, so that a first split can be tried on what was recorded before it."""
 CHANGED = "changed"
 """Marks kept facts that are not those of the request: a text could not be stored as it was."""
+DECIDED = "decided_model"
+"""Among the kept facts: the model that the policies decided on, where a fallback answered in its place."""
 _ALWAYS_KNOWN = ("key", "requested_model")
 
 
@@ -39,7 +41,7 @@ class RecordedRequest:
     endpoint: str
     requested_model: str
     model: str
-    """Where it went, or the name it was refused under."""
+    """What the policies decided on, or the name it was refused under."""
     decision: str
     tag: str | None
     """The variant that served it."""
@@ -59,6 +61,8 @@ class RecordedRequest:
     """As reported; what each figure is, is between whoever reads the store and whoever prices."""
     version: str = ""
     """Hash of the text that decided."""
+    served: str = ""
+    """The model that was asked in the end: a fallback, or `model`."""
 
 
 def kept_facts(facts: RequestFacts, plan: Plan, assigned: Mapping[str, str]) -> dict[str, Any]:

@@ -130,3 +130,23 @@ async def test_what_was_not_kept_is_not_guessed(tmp_path: Path, monkeypatch: pyt
                 "depends on the user, which was not recorded",
             }
             assert {example["to"]["decision"] for example in told["examples"]} == {None}
+
+
+async def test_a_fallback_is_not_taken_for_a_decision(tmp_path: Path) -> None:
+    async with vendor() as url:
+        text = (
+            "providers:\n  targets:\n"
+            "    - {id: dead, base_url: http://127.0.0.1:9, provider: openai-compatible, models: [gpt-4o]}\n"
+            f"    - {{id: alive, base_url: {url}, provider: openai-compatible, models: [other]}}\n"
+            "  fallback_models: {gpt-4o: [other]}\n"
+        )
+        async with gateway(tmp_path, text) as run, run.control() as client:
+            answer = (await run.ask(1))[0]
+            assert answer.status_code == 200
+            event_id = answer.headers["x-kt-request-id"]
+            assert (await client.get(f"/v1/events/{event_id}")).json()["model"] == "other"
+            told = (await client.post("/v1/policy/impact", json={"text": text})).json()
+            assert (told["requests"], told["same"]) == (1, 1)
+            explained = (await client.get(f"/v1/events/{event_id}/explain")).json()
+            assert (explained["model"], explained["served_model"]) == ("gpt-4o", "other")
+            assert "answered by the fallback other" in explained["text"]

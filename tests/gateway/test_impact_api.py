@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 
 import pytest
 from control_support import SPLIT, Running, gateway, split_policy, until
+from typer.testing import CliRunner, Result
+
+from proxy.cli.main import app
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -173,3 +177,28 @@ async def test_long_texts_are_checked_and_compared_in_the_worker(tmp_path: Path)
         assert run.service.hub.worker.pid is not None
         diff = (await client.post("/v1/policy/diff", json={"a": text, "b": long})).json()
         assert diff["unified"].count("\n+# a comment") == 400
+
+
+async def test_kt_asks_the_gateway(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as run:
+        event_id = (await run.ask(5))[0].headers["x-kt-request-id"]
+        draft = tmp_path / "draft.yaml"
+        draft.write_text(split_policy(run.vendor, 0, 100))
+        arguments = ["--state-dir", str(run.state)]
+
+        def kt(*words: str) -> Result:
+            return CliRunner().invoke(app, [*words, *arguments], env={"KT_API_TOKEN": "", "KT_API_URL": ""})
+
+        told = await asyncio.to_thread(
+            kt, "policy", "simulate", "--file", str(draft), "--since", "1h", "--fail-on", "changed"
+        )
+        assert told.exit_code == 1
+        assert "over the last 5 recorded requests" in told.output
+        assert run.service.hub.worker.pid is not None
+        explained = await asyncio.to_thread(kt, "events", "explain", event_id)
+        assert explained.exit_code == 0
+        assert f"{SPLIT} · traffic_split · line 6" in explained.output
+        broken = tmp_path / "broken.yaml"
+        broken.write_text("policies: 5")
+        refused = await asyncio.to_thread(kt, "policy", "simulate", "--file", str(broken))
+        assert (refused.exit_code, "line 1, column 11" in refused.output) == (1, True)

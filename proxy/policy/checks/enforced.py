@@ -13,7 +13,6 @@ SETTINGS: tuple[Path, ...] = (
     ("events", "bodies"),
 )
 """Settings outside the chain."""
-TARGET_KEYS: tuple[str, ...] = ()
 
 
 @check(
@@ -48,8 +47,7 @@ def not_enforced(context: Context) -> Iterable[Finding]:
             if policy.rollout.advance == "auto":
                 message = "advance: auto is not done by this version; phases move by hand"
                 yield Finding(message, (*policy.rollout.path, "advance"))
-    paths = [*SETTINGS, *((*entry.path, key) for entry in context.file.entries for key in TARGET_KEYS)]
-    for path in paths:
+    for path in SETTINGS:
         node = context.document.find(path)
         if node is not None and getattr(node, "value", "") not in ("false", "~", "null"):
             message = f"{path[-1]} is read and checked, but this version does not enforce it"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
 from proxy.policy.check import Context, Finding, check
-from proxy.policy.checks.fixes import rewrite
+from proxy.policy.checks.fixes import remove_item, rewrite
 from proxy.policy.checks.picks import fallbacks, picks
 from proxy.policy.conditions import Matcher, is_glob
 from proxy.policy.document import Path, shown
@@ -50,6 +50,11 @@ def model_not_served(context: Context) -> Iterable[Finding]:
         for index, model in enumerate((isinstance(policy, ModelFilter) and policy.allowed_models) or ()):
             if not is_glob(model) and model not in virtual and not _served(context, model):
                 place = context.item(policy, "allowed_models", index)
+                yield _unserved(context, model, place, names, "allowing it does nothing")
+    for key in context.file.gateway.client_keys:
+        for index, model in enumerate(key.allowed_models or ()):
+            if not is_glob(model) and model not in virtual and not _served(context, model):
+                place = context.item(key, "allowed_models", index)
                 yield _unserved(context, model, place, names, "allowing it does nothing")
     ids = {target.id: target for target in context.targets}
     for policy in context.active:
@@ -159,6 +164,33 @@ def model_deprecated(context: Context) -> Iterable[Finding]:
             day = life.retired.isoformat()
             message = f"{shown(model)} is deprecated: its vendor switches it off on {day}"
             yield Finding(message, place)
+
+
+@check(
+    "fallback-to-itself",
+    "warning",
+    "A model falls back to itself",
+    why="When the model cannot be served, trying it again under the same name changes nothing.",
+    mend="Remove it from its own fallbacks, or name another model.",
+    bad="""
+    providers:
+      fallback_models: {gpt-4o: [«gpt-4o», gpt-4o-mini]}
+    policies:
+      - {name: marked, type: log}
+    """,
+    good="""
+    providers:
+      fallback_models: {gpt-4o: [gpt-4o-mini]}
+    policies:
+      - {name: marked, type: log}
+    """,
+)
+def fallback_to_itself(context: Context) -> Iterable[Finding]:
+    """A fallback that is none."""
+    for model, other, place in fallbacks(context):
+        if model == other:
+            fix = remove_item(context.document, place)
+            yield Finding(f"{shown(model)} stands among its own fallbacks", place, fix=fix)
 
 
 @check(

@@ -202,6 +202,39 @@ def reserved_phases(context: Context) -> Iterable[Finding]:
 
 
 @check(
+    "duplicate-client-key",
+    "error",
+    "Two client keys have the same name or the same value",
+    why="Events, limits and conditions call a holder by the key's name, and a request shows one key: neither may mean two.",
+    mend="Give each holder a name and a key of its own.",
+    bad="""
+    gateway:
+      client_keys:
+        - {name: search, secret_key_ref: {env: OPENAI_API_KEY}}
+        - {name: «search», secret_key_ref: {env: ANTHROPIC_API_KEY}}
+    policies:
+      - {name: marked, type: log}
+    """,
+    good="""
+    gateway:
+      client_keys:
+        - {name: search, secret_key_ref: {env: OPENAI_API_KEY}}
+        - {name: search-2, secret_key_ref: {env: ANTHROPIC_API_KEY}}
+    policies:
+      - {name: marked, type: log}
+    """,
+)
+def duplicate_client_keys(context: Context) -> Iterable[Finding]:
+    """Client keys are told apart by name, and requests by key."""
+    keys = ("gateway", "client_keys")
+    for place, name, _ in _repeated(context, keys, ("name",)):
+        fix = _renumbered(context, keys, place, name)
+        yield Finding(f"a client key called {shown(name)} is there already", place, fix=fix)
+    for place, _, _ in _repeated(context, keys, ("sha256",)):
+        yield Finding("another client key has the same value", place)
+
+
+@check(
     "duplicate-item",
     "warning",
     "A list says the same model twice",
