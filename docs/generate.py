@@ -15,6 +15,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
 
+from lint_reference import lint_reference
 from pydantic.fields import FieldInfo
 
 from proxy.events import event as event_module
@@ -196,6 +197,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "policy.md": policy_reference,
     "events.md": event_reference,
     "filter.md": filter_reference,
+    "lint.md": lambda: lint_reference(BANNER),
 }
 
 

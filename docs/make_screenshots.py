@@ -15,7 +15,15 @@ from pathlib import Path
 from ktui.demo.session import DemoSession
 
 SIZES = {"120x40": (120, 40), "80x24": (80, 24)}
-SCREENS = {"live": "1", "policy": "2", "rollout": "3"}
+SCREENS = {
+    "live": ("1",),
+    "explain": ("1", "k", "x"),
+    "policy": ("2",),
+    "rollout": ("3",),
+    "apply": ("3", "greater_than_sign", "A"),
+    "history": ("escape", "7"),
+}
+"""What is pressed for each picture, after `escape` out of the one before."""
 WEB_FONT = re.compile(r"@font-face\s*{[^}]*}")
 
 
@@ -27,8 +35,11 @@ async def photograph(out: Path, seconds: float) -> list[Path]:
         app = session.app()
         async with app.run_test(size=size) as pilot:
             await asyncio.sleep(seconds)
-            for name, key in SCREENS.items():
-                await pilot.press("escape", key)
+            for name, keys in SCREENS.items():
+                await pilot.press("escape")
+                for key in keys:
+                    await pilot.press(key)
+                    await pilot.pause(0.2)
                 await asyncio.sleep(3)
                 await pilot.pause()
                 path = out / f"{name}-{label}.svg"

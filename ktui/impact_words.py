@@ -88,7 +88,9 @@ def _move(index: int, move: Move) -> ImpactRow:
 def _policy(item: PolicyImpact, whole: int) -> ImpactRow:
     name = sanitise(item.policy, 60)
     show: Show | None = {"kind": "policy", "name": item.policy} if item.would_fire else None
-    note = f" · {sanitise(item.note, 120)}" if item.note else ""
+    # The label says already that it would never fire.
+    told = item.note if item.note != "would never fire" else None
+    note = f" · {sanitise(told, 120)}" if told else ""
     if not item.would_fire:
         return ImpactRow("never fires", None, f"{name}{note}", "warn")
     before = f", fired {item.fired:,}" if item.fired is not None and item.fired != item.would_fire else ""

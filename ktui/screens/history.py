@@ -21,13 +21,13 @@ from ktui.link import GatewayLink, LinkError
 from ktui.number_words import moment
 from ktui.review_words import meaning_lines
 from ktui.screens.apply_review import review
+from ktui.screens.diff_screen import DiffScreen
 from ktui.screens.pane import Pane
-from ktui.screens.text_view import DiffScreen
 from ktui.state import AppState
 from ktui.themes import role
 from ktui.widgets.diff_view import DiffView
 from ktui.widgets.heading import Heading
-from ktui.widgets.row_list import RowList
+from ktui.widgets.row_list import CopyList, RowList
 from proxy.base.sanitise import sanitise
 
 MOST_DESCRIBED = 40
@@ -47,8 +47,9 @@ class HistoryPane(Pane):
         self._meanings: dict[int, tuple[str, ...]] = {}
         self._marked: int | None = None
         self._new_while_frozen = 0
+        self._to_newest = False
         self._loaded = False
-        self.list: RowList[Version] = RowList(
+        self.list: CopyList[Version] = CopyList(
             self._paint, lambda width: title_line(self.app, width), id="versions"
         )
         self._heading = Heading("Versions", "waiting for the gateway", region=self.list)
@@ -115,8 +116,9 @@ class HistoryPane(Pane):
         await self._describe(versions)
 
     def _place_of(self, wanted: Version | None, versions: tuple[Version, ...]) -> int:
-        """The cursor stays on its version; on the newest it stays on the newest."""
-        if wanted is None or self.list.cursor == 0:
+        """The cursor stays on its version; on the newest, and after a restore, it is on the newest."""
+        if wanted is None or self.list.cursor == 0 or self._to_newest:
+            self._to_newest = False
             return 0
         return next((i for i, item in enumerate(versions) if item.number == wanted.number), 0)
 
@@ -278,7 +280,7 @@ class HistoryPane(Pane):
         event.stop()
         self._open_difference()
 
-    def on_row_list_copied(self, event: RowList.Copied) -> None:
+    def on_copy_list_copied(self, event: CopyList.Copied) -> None:
         """The hash: it names the version for `kt policy` and the API."""
         event.stop()
         version = self.list.current
@@ -341,5 +343,6 @@ class HistoryPane(Pane):
         except LinkError as error:
             self.say(Text(f"✗ not restored: {error}", style=role(self.app, "bad")))
             return
+        self._to_newest = True
         words = f"✓ v{version.number} ({sanitise(version.hash[:SHORT_HASH])}) runs again as v{applied.number}"
         self.say(Text(f"{words} · U undoes", style=role(self.app, "ok")))

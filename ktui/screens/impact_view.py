@@ -20,7 +20,7 @@ from ktui.screens.event_drawer import EventDrawer
 from ktui.state import AppState
 from ktui.themes import role
 from ktui.widgets.heading import Heading
-from ktui.widgets.row_list import RowList, cell
+from ktui.widgets.row_list import CopyList, RowList, cell
 from ktui.workbench_answers import Example, Impact
 from proxy.base.sanitise import sanitise
 
@@ -102,7 +102,7 @@ class ImpactRequests(ModalScreen[None]):
         super().__init__()
         self._link, self._state = link, state
         self._text, self._title, self._show = text, title, show
-        self.list: RowList[Example] = RowList(
+        self.list: CopyList[Example] = CopyList(
             self._paint, self._names, ground="dialog", follow_content=True, id="examples"
         )
         self._why = Static(id="why", markup=False)
@@ -173,7 +173,7 @@ class ImpactRequests(ModalScreen[None]):
         if self.list.current is not None:
             self._open(self.list.current.id)
 
-    def on_row_list_copied(self, event: RowList.Copied) -> None:
+    def on_copy_list_copied(self, event: CopyList.Copied) -> None:
         """Its id."""
         event.stop()
         if self.list.current is not None:

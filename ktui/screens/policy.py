@@ -19,11 +19,11 @@ from ktui.commands import bindings
 from ktui.draft import Draft, changed_lines, file_of
 from ktui.geometry import WIDE
 from ktui.link import Conflict, GatewayLink, LinkError, LintRefused
+from ktui.screens.apply_review import ReviewResult, review
+from ktui.screens.diff_screen import DiffScreen
 from ktui.screens.pane import Pane
-from ktui.screens.text_view import TextView, diff_lines
 from ktui.state import AppState
 from ktui.themes import role
-from ktui.widgets.dialog import ConfirmDialog
 from ktui.widgets.heading import Heading
 from ktui.widgets.policy_editor import SEVERITY_GLYPH, SEVERITY_ROLE, PolicyEditor
 from ktui.widgets.problem_list import ProblemList
@@ -256,7 +256,8 @@ class PolicyPane(Pane):
     def on_problem_list_chosen(self, event: ProblemList.Chosen) -> None:
         """Into the editor, at the problem."""
         event.stop()
-        self.editor.go_to(event.problem)
+        if event.problem is not None:
+            self.editor.go_to(event.problem)
         self.editor.focus()
 
     def on_problem_list_moved(self, event: ProblemList.Moved) -> None:
@@ -329,7 +330,7 @@ class PolicyPane(Pane):
             self.say("the draft says what runs")
             return
         title = "theirs → my draft" if theirs is not None else "running → draft"
-        self.app.push_screen(TextView(title, diff_lines(self.app, found.unified)))
+        self.app.push_screen(DiffScreen(title, found))
 
     def action_draft_apply_letter(self) -> None:
         """`A`, outside the editor."""
@@ -354,27 +355,9 @@ class PolicyPane(Pane):
         if not difference.unified and config.file.state == "same":
             self.say("nothing to apply: the draft says what runs")
             return
-        dialog = ConfirmDialog(
-            f"Apply as v{config.number + 1}",
-            self._apply_lines(difference, linted.diagnostics),
-            confirm="apply to live traffic",
-            details=diff_lines(self.app, difference.unified),
-        )
-        if await self.app.push_screen_wait(dialog):
-            await self._apply(text)
-
-    def _apply_lines(self, difference: Difference, problems: tuple[Problem, ...]) -> list[Text]:
-        lines = [self._value_line(value) for value in difference.values[:_SHOWN_VALUES]]
-        if len(difference.values) > _SHOWN_VALUES:
-            lines.append(Text(f" and {len(difference.values) - _SHOWN_VALUES} more values"))
-        if not difference.values:
-            lines.append(Text(" no value changes: comments or spelling only"))
-        warnings = sum(problem.severity == "warning" for problem in problems)
-        lines.append(Text(" ✓ lint clean of errors", style=role(self.app, "ok")))
-        if warnings:
-            noun = "warning" if warnings == 1 else "warnings"
-            lines.append(Text(f" ! {warnings} {noun}", style=role(self.app, "warn")))
-        return lines
+        result = await review(self.app, self.link, text, base_hash=self.draft.hash)
+        if result.apply:
+            await self._apply(text, result)
 
     def _to_first_error(self, problems: tuple[Problem, ...]) -> None:
         first = next(problem for problem in problems if problem.severity == "error")
@@ -383,9 +366,9 @@ class PolicyPane(Pane):
         message = f"✗ not applied: line {first.line}: {sanitise(first.message, 200)}"
         self.say(Text(message, style=role(self.app, "bad")))
 
-    async def _apply(self, text: str) -> None:
+    async def _apply(self, text: str, reviewed: ReviewResult) -> None:
         try:
-            applied = await self.link.put_config(text, if_match=self.draft.hash)
+            applied = await self.link.put_config(text, if_match=reviewed.if_match, why=reviewed.why)
         except Conflict:
             self.draft.theirs = await self._present()
             self._show_banner()

@@ -31,7 +31,6 @@ _KEYS = (
     "list.first",
     "list.last",
     "item.open",
-    "item.copy",
 )
 
 
@@ -66,13 +65,6 @@ class RowList(ScrollView, Generic[Item], can_focus=True):
 
     class Opened(Message):
         """The reader opened the row under the cursor."""
-
-        def __init__(self, source: RowList[Any]) -> None:
-            super().__init__()
-            self.source = source
-
-    class Copied(Message):
-        """The reader wants the row under the cursor in the clipboard."""
 
         def __init__(self, source: RowList[Any]) -> None:
             super().__init__()
@@ -249,11 +241,6 @@ class RowList(ScrollView, Generic[Item], can_focus=True):
         if self.items:
             self.post_message(self.Opened(self))
 
-    def action_item_copy(self) -> None:
-        """Copies the row under the cursor."""
-        if self.items:
-            self.post_message(self.Copied(self))
-
     def on_click(self, event: Click) -> None:
         """A click selects, a second one on the same row opens."""
         index = self.scroll_offset.y + event.y - self._head()
@@ -278,3 +265,21 @@ class RowList(ScrollView, Generic[Item], can_focus=True):
         """Scrolling repaints; the titles stay where they are."""
         super().watch_scroll_y(old_value, new_value)
         self.repaint()
+
+
+class CopyList(RowList[Item]):
+    """A list whose rows can be copied. In a dialog that asks, `y` is the answer: there a plain list stands."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("lists", only=["item.copy"])
+
+    class Copied(Message):
+        """The reader wants the row under the cursor in the clipboard."""
+
+        def __init__(self, source: RowList[Any]) -> None:
+            super().__init__()
+            self.source = source
+
+    def action_item_copy(self) -> None:
+        """Copies the row under the cursor."""
+        if self.items:
+            self.post_message(self.Copied(self))

@@ -110,7 +110,11 @@ def report(answer: Mapping[str, Any], name: str) -> Iterator[str]:
     yield from _list(
         "decisions", (f"{item['requests']:>8,}  {item['from']} → {item['to']}" for item in changed)
     )
-    yield from _list("policies", (_policy(item) for item in answer["policies"]), len(answer["policies"]))
+    yield from _list(
+        "policies, by how often they would fire",
+        (_policy(item) for item in answer["policies"]),
+        len(answer["policies"]),
+    )
     yield from _list(
         "cannot be told", (f"{item['requests']:>8,}  {item['reason']}" for item in answer["reasons"])
     )

@@ -70,7 +70,7 @@ class Event:
     key: str | None = None
     quality_score: float | None = None
     facts: dict[str, Any] = field(default_factory=dict)
-    """What a policy may ask for: max_tokens, prompt_chars, has_tools, has_images and the kept headers and metadata."""
+    """What a policy may ask for: max_tokens, prompt_chars, has_tools, has_images, the kept headers and metadata (null: not carried), and digests of the units."""
     request_metadata: dict[str, str] = field(default_factory=dict)
     """The kept part of the request's own metadata; shown as `metadata.request`."""
     dropped_params: list[str] = field(default_factory=list)

@@ -70,7 +70,7 @@ class DataPlane:
         if endpoint is not None and (scope["method"] == "POST" or not self._passes(place)):
             # Counting tokens generates nothing: it is routed like a request, but it is none.
             exchange.recorded = place.below == COUNT_TOKENS
-            work = partial(self._inference, exchange, place, scope["method"], receive)
+            work = partial(self._inference, exchange, place, scope, receive)
             await self._serve(exchange, work, receive, send)
             return
         exchange.recorded = True
@@ -139,13 +139,24 @@ class DataPlane:
         self,
         exchange: Exchange,
         place: Place,
-        method: str,
+        scope: Scope,
         receive: Receive,
         conversation: Conversation,
         watch: ClientWatch,
     ) -> None:
         runtime = self.runtime
-        parsed = await self._accept(exchange, place, method, receive)
+        body = await self._accept(exchange, scope["method"], receive)
+        try:
+            parsed = exchange.parsed = read_inference(exchange, place.deployment, body)
+        except RequestError as error:
+            target = self._without_model(exchange, place, error)
+            if target is None:
+                raise
+            exchange.recorded = True
+            watch.start(drains=False)
+            passing = PassThrough(runtime, exchange, target)
+            await passing.run(place.below, scope, body, conversation.send, watch.finish)
+            return
         watch.start(drains=exchange.snapshot is not None and exchange.snapshot.on_disconnect == "drain")
         decision = self._decide(exchange, parsed)
         sent = await dispatch(runtime, exchange, parsed, decision)
@@ -209,8 +220,17 @@ class DataPlane:
             message = "this request came from this gateway: a target's base_url leads back to it"
             raise RequestError(508, "loop_detected", message)
 
-    async def _accept(self, exchange: Exchange, place: Place, method: str, receive: Receive) -> ParsedRequest:
-        """Who asks, is there room, what is asked. Raises RequestError and ClientGoneError."""
+    def _without_model(self, exchange: Exchange, place: Place, error: RequestError) -> Target | None:
+        """Who takes a request that names no model: a response may be made from a template of the vendor's."""
+        key, snapshot = exchange.client_key, exchange.snapshot
+        if place.endpoint != "responses" or error.code != "missing_model" or snapshot is None:
+            return None
+        if key is not None and key.allowed_models is not None:
+            return None  # its holder may not ask for just any model
+        return passing_target(snapshot.routes.targets, place.below)
+
+    async def _accept(self, exchange: Exchange, method: str, receive: Receive) -> bytes:
+        """Who asks, is there room, the body. Raises RequestError and ClientGoneError."""
         runtime = self.runtime
         self._check_room()
         if method != "POST":
@@ -221,8 +241,7 @@ class DataPlane:
         check_content_type(exchange)
         body = await read_body(receive, runtime.max_body, runtime.body_s)
         exchange.body_read = True
-        exchange.parsed = read_inference(exchange, place.deployment, body)
-        return exchange.parsed
+        return body
 
     def _decide(self, exchange: Exchange, parsed: ParsedRequest) -> Decision:
         """Raises RequestError (403) for a refused request."""

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from proxy.gateway.exchange import Exchange
-from proxy.gateway.streams import ChatStream, OpaqueStream, Stream
+from proxy.gateway.translation import translate_answer, translated_stream
+from proxy.gateway.streams import ChatStream, NativeStream, OpaqueStream
 from proxy.policy.facts import GENERATION, Endpoint
 from proxy.upstream.targets import Target
 from proxy.upstream.transport import Call
-from proxy.wire.chat import ParsedRequest
 from proxy.wire.errors import ReportedError, RequestError, error_body, error_frame, read_error
-from proxy.wire.stream_tap import read_answer
+from proxy.wire.native_taps import MessagesTap, NativeTap, ResponsesTap, read_message, read_response
+from proxy.wire.stream_tap import WholeAnswer, read_answer
+from proxy.wire.transcode import Answer, Dialect, Stream
 from proxy.wire.usage import Usage
 
-Dialect = Literal["openai", "anthropic"]
+_CONVERSATIONS: frozenset[Endpoint] = frozenset({"chat", "messages"})
+"""What Anthropic is asked for at its own endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class Outbound:
     """It asks for a usage frame that the client did not ask for."""
     dropped: tuple[str, ...] = ()
     """Parameters of the client that this target's dialect cannot carry."""
+    json_tool: bool = False
+    """The form of the answer is asked for by a tool of ours."""
 
 
 def client_dialect(endpoint: Endpoint) -> Dialect:
@@ -39,12 +44,7 @@ def client_dialect(endpoint: Endpoint) -> Dialect:
 
 def outbound_dialect(endpoint: Endpoint, target: Target) -> Dialect:
     """The dialect in which `target` is asked."""
-    return "anthropic" if endpoint == "messages" and target.provider == "anthropic" else "openai"
-
-
-def translated(parsed: ParsedRequest, dialect: Dialect, model: str) -> tuple[bytes, tuple[str, ...]]:
-    """The request in another dialect, and the parameters that it cannot carry. Raises RequestError (400)."""
-    raise RequestError(400, "unsupported_endpoint", "this endpoint is not translated")
+    return "anthropic" if endpoint in _CONVERSATIONS and target.provider == "anthropic" else "openai"
 
 
 def error_of_stream(dialect: Dialect, status: int, error: dict[str, Any]) -> bytes:
@@ -70,10 +70,21 @@ class Whole:
 
 def read_whole(exchange: Exchange, out: Outbound, status: int, body: bytes) -> Whole:
     """The answer for the client, from the body an upstream gave."""
+    error = read_error(body) if status >= 400 else None
+    parsed = exchange.parsed
+    if parsed is not None and out.dialect != client_dialect(exchange.endpoint):
+        created = exchange.arrived_ns // 10**9
+        return translate_answer(exchange.endpoint, status, body, created, json_tool=out.json_tool)
     if status >= 400:
-        return Whole(status, body, error=read_error(body))
-    found = read_answer(body, generates=exchange.endpoint in GENERATION)
-    made = _response_id(body) if exchange.endpoint == "responses" else None
+        return Whole(status, body, error=error)
+    found: NativeTap | WholeAnswer
+    made = None
+    if exchange.endpoint == "messages":
+        found = read_message(body)
+    elif exchange.endpoint == "responses":
+        found, made = read_response(body), _response_id(body)
+    else:
+        found = read_answer(body, generates=exchange.endpoint in GENERATION)
     return Whole(status, body, found.usage, found.finish_reason, found.model, found.error, made)
 
 
@@ -93,9 +104,15 @@ def _response_id(body: bytes) -> str | None:
 
 def open_stream(exchange: Exchange, out: Outbound) -> Stream:
     """What carries the stream of an upstream to the client."""
+    if exchange.parsed is not None and out.dialect != client_dialect(exchange.endpoint):
+        return translated_stream(
+            exchange.endpoint, exchange.parsed, exchange.arrived_ns // 10**9, json_tool=out.json_tool
+        )
     if exchange.endpoint in ("chat", "completions"):
         return ChatStream(hides_usage=out.hides_usage)
-    return OpaqueStream()
+    if exchange.endpoint == "messages":
+        return NativeStream(MessagesTap())
+    return NativeStream(ResponsesTap()) if exchange.endpoint == "responses" else OpaqueStream()
 
 
 def keepalive_frame(endpoint: Endpoint) -> bytes:
@@ -103,11 +120,43 @@ def keepalive_frame(endpoint: Endpoint) -> bytes:
     return b'event: ping\ndata: {"type": "ping"}\n\n' if endpoint == "messages" else b": keepalive\n\n"
 
 
+_ANTHROPIC_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+"""https://docs.anthropic.com/en/api/errors"""
+
+
+def _anthropic_error(error: RequestError, request_id: str | None) -> bytes:
+    kind = _ANTHROPIC_TYPES.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")
+    value: dict[str, Any] = {"type": "error", "error": {"type": kind, "message": error.message}}
+    if request_id is not None:
+        value["request_id"] = request_id
+    return msgspec.json.encode(value)
+
+
 def error_body_for(exchange: Exchange | None, error: RequestError) -> bytes:
     """The body that says `error` to who asks."""
+    if exchange is not None and client_dialect(exchange.endpoint) == "anthropic":
+        return _anthropic_error(error, exchange.id)
     return error_body(error.status, error.code, error.message, error.param)
 
 
 def error_frame_for(endpoint: Endpoint, error: RequestError) -> bytes:
-    """The frame that says `error` inside a stream."""
+    """The frame that says `error` inside a stream. Nothing follows it, for the answer is not complete."""
+    if endpoint == "messages":
+        return b"event: error\ndata: " + _anthropic_error(error, None) + b"\n\n"
+    if endpoint == "responses":
+        told = {"code": error.code, "message": error.message, "param": None}
+        # The `error` object is what makes the official clients raise.
+        value = {"type": "error", **told, "error": told}
+        return b"event: error\ndata: " + msgspec.json.encode(value) + b"\n\n"
     return error_frame(error.status, error.code, error.message)

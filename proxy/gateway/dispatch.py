@@ -18,6 +18,7 @@ from proxy.gateway.dialects import Outbound, error_of_stream
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.outbound import build_outbound
 from proxy.gateway.peek import peek
+from proxy.gateway.routes import COUNT_TOKENS
 from proxy.gateway.runtime import Runtime
 from proxy.policy.facts import Decision
 from proxy.upstream.retry import Failure, Itinerary, of_error, of_status
@@ -113,7 +114,7 @@ def choose_stops(exchange: Exchange, decision: Decision) -> tuple[list[Stop], li
     usable = [target for target in found if target.unavailable_reason is None]
     if not usable:
         raise RequestError(503, "target_unavailable", found[0].unavailable_reason or "no target can be used")
-    primary = [Stop(target, decision.model) for target in usable if target.carries(exchange.endpoint)]
+    primary = [Stop(target, decision.model) for target in usable if _carries(exchange, target)]
     if not primary:
         message = (
             f"the model {decision.model!r} is served by {usable[0].id}, whose vendor has no {exchange.path}"
@@ -124,9 +125,15 @@ def choose_stops(exchange: Exchange, decision: Decision) -> tuple[list[Stop], li
         Stop(target, model)
         for model in others
         for target in snapshot.routes.for_model(model)
-        if target.unavailable_reason is None and target.carries(exchange.endpoint)
+        if target.unavailable_reason is None and _carries(exchange, target)
     ]
     return primary, fallback
+
+
+def _carries(exchange: Exchange, target: Target) -> bool:
+    if exchange.path == COUNT_TOKENS and target.provider != "anthropic":
+        return False  # only the vendor of a tokeniser can count with it
+    return target.carries(exchange.endpoint)
 
 
 async def dispatch(

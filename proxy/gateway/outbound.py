@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from proxy.gateway.dialects import Dialect, Outbound, client_dialect, outbound_dialect, translated
+from proxy.gateway.dialects import Dialect, Outbound, client_dialect, outbound_dialect
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.guard import Headers
 from proxy.gateway.runtime import Runtime
@@ -14,6 +14,7 @@ from proxy.upstream.transport import Call
 from proxy.wire.chat import ParsedRequest
 from proxy.wire.errors import RequestError
 from proxy.wire.json_scan import ask_usage, set_model, splice
+from proxy.wire.transcode import translate_request
 
 FIRST_BYTE_STREAM_S = 120.0
 FIRST_BYTE_WHOLE_S = 600.0
@@ -39,7 +40,8 @@ def build_outbound(
     if same:
         body, hides_usage = _spliced(runtime, exchange, parsed, target, model, str(url))
     else:
-        body, dropped = translated(parsed, dialect, target.body_model(model))
+        translated = translate_request(exchange.endpoint, parsed, dialect, target.body_model(model))
+        body, dropped = translated.body, translated.dropped
     timeouts = target.spec.timeouts
     first_byte = FIRST_BYTE_STREAM_S if parsed.stream else FIRST_BYTE_WHOLE_S
     call = Call(

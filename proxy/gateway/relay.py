@@ -13,9 +13,9 @@ from proxy.gateway.exchange import Exchange
 from proxy.gateway.outbound import redact
 from proxy.gateway.recorder import record
 from proxy.gateway.runtime import Runtime
-from proxy.gateway.streams import Stream, StreamCutError
 from proxy.upstream.transport import Answer, UpstreamError
 from proxy.wire.errors import RequestError
+from proxy.wire.transcode import Stream, StreamCutError
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 

@@ -2,50 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from proxy.wire.errors import ReportedError
+from proxy.wire.native_taps import NativeTap
 from proxy.wire.sse import Frame, SseReader
 from proxy.wire.stream_tap import StreamTap
+from proxy.wire.transcode import StreamCutError
 from proxy.wire.usage import Usage
-
-
-class StreamCutError(Exception):
-    """The upstream ended its stream before the answer was complete."""
-
-
-class Stream(Protocol):
-    """One stream. What it says of itself is known as far as it was fed."""
-
-    @property
-    def usage(self) -> Usage | None:
-        """Tokens reported so far."""
-
-    @property
-    def finish_reason(self) -> str | None:
-        """Why the answer ended."""
-
-    @property
-    def upstream_model(self) -> str | None:
-        """The model as the vendor reports it."""
-
-    @property
-    def first_token(self) -> bool:
-        """A content token came."""
-
-    @property
-    def done(self) -> bool:
-        """The frame that ends the stream came; nothing of the answer follows."""
-
-    @property
-    def error(self) -> ReportedError | None:
-        """What an error inside the stream says."""
-
-    def feed(self, chunk: bytes) -> bytes:
-        """The client's bytes, always whole frames."""
-
-    def finish(self) -> bytes:
-        """The upstream has ended: what is left. Raises StreamCutError when the answer is not complete."""
 
 
 class ChatStream:
@@ -125,3 +87,58 @@ class OpaqueStream:
     def finish(self) -> bytes:
         """See Stream."""
         return b""
+
+
+class NativeStream:
+    """Messages or responses to a client of the same dialect: every byte as it came."""
+
+    def __init__(self, tap: NativeTap) -> None:
+        self._reader = SseReader()
+        self._tap = tap
+
+    @property
+    def usage(self) -> Usage | None:
+        """See Stream."""
+        return self._tap.usage
+
+    @property
+    def finish_reason(self) -> str | None:
+        """See Stream."""
+        return self._tap.finish_reason
+
+    @property
+    def upstream_model(self) -> str | None:
+        """See Stream."""
+        return self._tap.model
+
+    @property
+    def first_token(self) -> bool:
+        """See Stream."""
+        return self._tap.content
+
+    @property
+    def done(self) -> bool:
+        """See Stream."""
+        return self._tap.done
+
+    @property
+    def error(self) -> ReportedError | None:
+        """See Stream."""
+        return self._tap.error
+
+    def feed(self, chunk: bytes) -> bytes:
+        """See Stream."""
+        frames = self._reader.feed(chunk)
+        for frame in frames:
+            self._tap.see(frame)
+        return b"".join(frame.raw for frame in frames)
+
+    def finish(self) -> bytes:
+        """See Stream."""
+        rest = self._reader.finish()
+        if rest is not None:
+            self._tap.see(rest)
+        if self._tap.error is None and not self._tap.done and not self._reader.gave_up:
+            raise StreamCutError
+        return b"" if rest is None else rest.raw
+

@@ -19,6 +19,7 @@ from proxy.control.auth import Token, load_tokens
 from proxy.control.hub import GatewayInfo, Hub
 from proxy.events.errors import StoreError
 from proxy.events.live_metrics import LiveMetrics
+from proxy.events.recent_units import RecentUnits
 from proxy.events.sqlite_store import SqliteEventStore
 from proxy.events.store import EventQuery
 from proxy.gateway.app import DataPlane
@@ -27,6 +28,7 @@ from proxy.gateway.server import Listener, ListenError
 from proxy.policy.diagnostics import Diagnostic
 from proxy.policy.lint import Surroundings
 from proxy.policy.plan import SplitPlan
+from proxy.prices.known import price_known
 from proxy.service.data_plane_view import RuntimeView
 from proxy.service.options import ServiceOptions, is_loopback, join_address, split_address
 from proxy.service.state_dir import RunRecord, StateDir
@@ -63,6 +65,7 @@ class GatewayService:
         self._versions = VersionStore(options.state_dir / "versions.db")
         self._transport = AiohttpTransport()
         self.metrics = LiveMetrics()
+        self._units = RecentUnits()
         self.runtime = Runtime(recorder=self._store, transport=self._transport)
         self.config = ConfigManager(
             options.policy_path.absolute(), self._versions, self._surroundings, self._version_applied
@@ -113,6 +116,7 @@ class GatewayService:
         await self._store.start()
         await self._warm()
         self._store.subscribe(self.metrics.observe_all)
+        self._store.subscribe(self._units.observe_all)
         await self._versions.open()
         await self._start_config()
         new_key = self._hand_key(host)
@@ -159,7 +163,9 @@ class GatewayService:
 
     async def _warm(self) -> None:
         query = EventQuery(since_ms=now_ms() - WARM_MS, limit=_WARM_EVENTS)
-        self.metrics.warm([event async for event in self._store.query(query)])
+        events = [event async for event in self._store.query(query)]
+        self.metrics.warm(events)
+        self._units.observe_all(reversed(events))
 
     async def _listen(self, app: object, host: str, port: int) -> str:
         listener = Listener(app, host, port, tls_cert=self._options.tls_cert, tls_key=self._options.tls_key)
@@ -180,7 +186,11 @@ class GatewayService:
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
-            env=self._options.env, today=datetime.now(UTC).date(), path=self._options.policy_path
+            env=self._options.env,
+            today=datetime.now(UTC).date(),
+            path=self._options.policy_path,
+            prices_known=price_known,
+            recent_units=self._units.counts(),
         )
 
     def _version_applied(self, version: RunningVersion) -> None:

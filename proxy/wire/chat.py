@@ -1,4 +1,4 @@
-"""What a request in the OpenAI dialect says: chat, completions, embeddings, moderations.
+"""What a request says, in the OpenAI and the Anthropic dialect.
 
 Only what a policy may ask for is read, and leniently: a field of a wrong type counts as absent, for judging
 it is the vendor's business. Only what would be ambiguous or cannot be routed is refused.
@@ -6,15 +6,13 @@ it is the vendor's business. Only what would be ambiguous or cannot be routed is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from proxy.policy.facts import Endpoint
 from proxy.wire.errors import RequestError
-from proxy.wire.json_scan import Scan, ScanError, scan_object
+from proxy.wire.json_scan import Scan, ScanError, Span, scan_object
+from proxy.wire.prompt_text import count_prompt, decode
 
 _READ_ONCE = frozenset(
     {
@@ -32,25 +30,14 @@ _READ_ONCE = frozenset(
         "messages",
         "prompt",
         "input",
+        "instructions",
+        "system",
+        "previous_response_id",
     }
 )
-_TEXT_FIELD: dict[str, str] = {"chat": "messages", "completions": "prompt"}
 _LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
-_IMAGE_PARTS = frozenset({"image_url", "input_image", "image"})
 _MODEL_LIMIT = 256
 _INT64 = 2**63 - 1
-
-
-class _Part(msgspec.Struct):
-    type: str = ""
-    text: str | None = None
-
-
-class _Message(msgspec.Struct):
-    content: str | list[_Part] | None = None
-
-
-_MESSAGES = msgspec.json.Decoder(list[_Message])
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +57,10 @@ class ParsedRequest:
     user: str | None = None
     safety_identifier: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    previous_response_id: str | None = None
+    """The stored response that this one goes on from (responses)."""
+    form_model: Span | None = None
+    """Where the model stands in the body of a form; None: the body is JSON."""
 
 
 def read_request(endpoint: Endpoint, body: bytes) -> ParsedRequest:
@@ -83,7 +74,8 @@ def read_request(endpoint: Endpoint, body: bytes) -> ParsedRequest:
     if twice:
         message = f"the key {twice[0]} stands twice in the body: which one is meant cannot be told"
         raise RequestError(400, "duplicate_key", message, param=twice[0])
-    chars, images = _text(endpoint, scan)
+    chars, images = count_prompt(endpoint, scan)
+    metadata = _metadata(scan)
     return ParsedRequest(
         body=body,
         scan=scan,
@@ -94,9 +86,10 @@ def read_request(endpoint: Endpoint, body: bytes) -> ParsedRequest:
         prompt_chars=chars,
         has_tools=bool(_list(scan, "tools") or _list(scan, "functions")),
         has_images=images,
-        user=_string(scan, "user"),
+        user=metadata.get("user_id") if endpoint == "messages" else _string(scan, "user"),
         safety_identifier=_string(scan, "safety_identifier"),
-        metadata=_metadata(scan),
+        metadata=metadata,
+        previous_response_id=_string(scan, "previous_response_id"),
     )
 
 
@@ -114,22 +107,9 @@ def _model(scan: Scan) -> str:
     return model
 
 
-def _decode(raw: bytes) -> Any:
-    """The value of `raw`.
-
-    RequestError when it is JSON that no reader agrees on (bad UTF-8, numbers out of range).
-    """
-    try:
-        return msgspec.json.decode(raw)
-    except UnicodeDecodeError:
-        raise RequestError(400, "invalid_json", "the body is not valid JSON: it is not UTF-8") from None
-    except (msgspec.MsgspecError, RecursionError):
-        return None
-
-
 def _value(scan: Scan, key: str) -> Any:
     raw = scan.raw(key)
-    return None if raw is None else _decode(raw)
+    return None if raw is None else decode(raw)
 
 
 def _string(scan: Scan, key: str) -> str | None:
@@ -176,58 +156,3 @@ def _metadata(scan: Scan) -> dict[str, str]:
     if not isinstance(value, dict):
         return {}
     return {name: text for name, text in value.items() if isinstance(name, str) and isinstance(text, str)}
-
-
-def _text(endpoint: Endpoint, scan: Scan) -> tuple[int | None, bool]:
-    """Unicode characters of the prompt (None: it is not text), and whether it holds an image."""
-    raw = scan.raw(_TEXT_FIELD.get(endpoint, "input"))
-    if raw is None:
-        return None, False
-    if endpoint != "chat":
-        return _count(_decode(raw))
-    try:
-        messages = _MESSAGES.decode(raw)
-    except UnicodeDecodeError:
-        raise RequestError(400, "invalid_json", "the body is not valid JSON: it is not UTF-8") from None
-    except (msgspec.MsgspecError, RecursionError):
-        return _lenient(_decode(raw))
-    chars, images = 0, False
-    for message in messages:
-        content = message.content
-        if isinstance(content, str):
-            chars += len(content)
-        elif content is not None:
-            for part in content:
-                chars += len(part.text or "")
-                images = images or part.type in _IMAGE_PARTS
-    return chars, images
-
-
-def _lenient(messages: Any) -> tuple[int | None, bool]:
-    if not isinstance(messages, list):
-        return None, False
-    return _count([message.get("content") for message in messages if isinstance(message, dict)])
-
-
-def _count(value: Any) -> tuple[int | None, bool]:
-    """Characters and images of text, of a part, or of lists of these; token ids have no characters (None)."""
-    if isinstance(value, str):
-        return len(value), False
-    if isinstance(value, dict):
-        text = value.get("text")
-        kind = value.get("type")
-        is_image = isinstance(kind, str) and kind in _IMAGE_PARTS
-        return len(text) if isinstance(text, str) else 0, is_image
-    if isinstance(value, list):
-        return _sum(_count(item) for item in value)
-    return None, False
-
-
-def _sum(counts: Iterable[tuple[int | None, bool]]) -> tuple[int | None, bool]:
-    total: int | None = None
-    images = False
-    for chars, image in counts:
-        if chars is not None:
-            total = (total or 0) + chars
-        images = images or image
-    return total, images

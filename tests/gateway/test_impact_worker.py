@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator
 from datetime import date
@@ -98,3 +100,45 @@ async def test_closing_ends_a_job_under_way() -> None:
 async def test_a_job_that_prints_does_not_speak_to_the_parent(worker: Worker) -> None:
     assert await worker.run(print, "hello") is None
     assert await worker.run(math.sqrt, 4) == 2
+
+
+PARENT = """
+import asyncio, os, signal
+from proxy.control.worker import Worker
+
+async def main():
+    worker = Worker()
+    print(await worker.run(os.getpid), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+def lives(pid: int) -> bool:
+    """Whether the process still runs; one that ended and was not waited for does not."""
+    state = Path(f"/proc/{pid}/stat")
+    if state.parent.parent.joinpath("self").exists():
+        try:
+            return state.read_text().rpartition(")")[2].split()[0] not in "ZX"
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_the_child_does_not_outlive_a_gateway_that_is_killed() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PARENT, stdout=asyncio.subprocess.PIPE, env=environment
+    )
+    assert parent.stdout is not None
+    pid = int(await parent.stdout.readline())
+    assert await parent.wait() == -signal.SIGKILL
+    deadline = time.monotonic() + 10
+    while lives(pid):
+        assert time.monotonic() < deadline, "the child outlived its parent"
+        await asyncio.sleep(0.02)

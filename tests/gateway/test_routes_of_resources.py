@@ -255,3 +255,17 @@ async def test_tokens_are_counted_where_the_model_is_and_no_event_is_made(
     assert reply.json == {"input_tokens": 14}
     assert upstream.seen[0].line == "POST /v1/messages/count_tokens HTTP/1.1"
     assert not gateway.events.events
+
+
+async def test_a_response_from_a_template_needs_a_target_that_passes_it(
+    start_gateway: Any, gateway: Gateway, upstream: RawUpstream, other: RawUpstream
+) -> None:
+    body = {"prompt": {"id": "pmpt_1"}, "stream": True}
+    reply = await gateway.ask(body, "/v1/responses")
+    assert (reply.status, reply.error["code"], len(upstream.seen)) == (400, "missing_model", 0)
+    passing = await start_gateway(pair(upstream, other, ", passthrough: [responses]"))
+    ended = frame({"type": "response.completed", "response": RESPONSE})
+    upstream.script = reply_stream([ended])
+    reply = await passing.ask(body, "/v1/responses")
+    assert (reply.status, reply.body, upstream.seen[0].json) == (200, ended, body)
+    assert (await passing.ask({"model": "nope"}, "/v1/responses")).status == 404

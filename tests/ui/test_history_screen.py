@@ -13,8 +13,8 @@ from textual.pilot import Pilot
 
 from ktui.app import KtuiApp
 from ktui.screens.apply_review import ApplyReview
+from ktui.screens.diff_screen import DiffScreen
 from ktui.screens.history import HistoryPane
-from ktui.screens.text_view import DiffScreen
 from ktui.widgets.dialog import DEAF_S
 
 ENV = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}

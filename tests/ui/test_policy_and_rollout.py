@@ -16,7 +16,7 @@ from ktui.link import GatewayLink
 from ktui.screens.apply_review import ApplyReview
 from ktui.screens.policy import PolicyPane
 from ktui.screens.rollout import RolloutPane
-from ktui.widgets.dialog import DEAF_S, ConfirmDialog
+from ktui.widgets.dialog import DEAF_S
 from ktui.widgets.phase_table import PhaseTable
 from ktui.widgets.policy_editor import PolicyEditor
 from proxy.service import GatewayService, ServiceOptions
@@ -100,8 +100,8 @@ async def until(pilot: Pilot[None], condition: Callable[[], bool], seconds: floa
 
 
 def asks(shown: object) -> bool:
-    """Whether a dialog stands there that `y` would answer."""
-    return isinstance(shown, ConfirmDialog) or (isinstance(shown, ApplyReview) and shown.ready)
+    """Whether a review stands there that `y` would answer."""
+    return isinstance(shown, ApplyReview) and shown.ready
 
 
 async def confirm(pilot: Pilot[None]) -> None:
@@ -162,9 +162,9 @@ async def test_cancel_is_what_enter_does(stage: Stage) -> None:
         put_cursor(stage, "# owner")
         await pilot.press("#")
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: isinstance(stage.app.screen, ConfirmDialog))
+        await until(pilot, lambda: asks(stage.app.screen))
         await pilot.press("enter")
-        await until(pilot, lambda: not isinstance(stage.app.screen, ConfirmDialog))
+        await until(pilot, lambda: not isinstance(stage.app.screen, ApplyReview))
         assert stage.file.read_text() == POLICY
 
 

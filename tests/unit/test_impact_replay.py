@@ -363,3 +363,15 @@ def test_moves_and_decisions_add_up() -> None:
         ("other", None),
         ("p0", "not in the draft"),
     ]
+
+
+def test_a_refusal_is_no_move_whatever_it_was_refused_under() -> None:
+    draft = policy(
+        {"type": "model_filter", "preferred_model": "claude-sonnet-4"},
+        {"type": "model_filter", "blocked_models": ["claude-*"]},
+    )
+    found = replay(draft, [recorded(facts(), NOTHING), recorded(facts(), draft)], unpriced)
+    assert [outcome.after.model for outcome in found.outcomes if outcome.after] == ["claude-sonnet-4"] * 2
+    assert found.moves() == []
+    back = replay(NOTHING, [recorded(facts(), draft)], unpriced)
+    assert (back.moves(), back.changed, back.decisions()) == ([], 1, [("block", "allow", 1)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from proxy.policy.check import Context, Finding, check
 from proxy.policy.checks.fixes import rewrite
@@ -43,8 +43,8 @@ _BARE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*\.)+[A-Za-z]{2,}(?:[:/].*)?\Z")
 )
 def bad_url(context: Context) -> Iterable[Finding]:
     """An address a key may be sent to."""
-    for key, url, place in _addresses(context):
-        problem = _url_error(url)
+    for key, url, place, allowed in _addresses(context):
+        problem = _url_error(url) or (None if allowed else _host_error(url))
         if problem is not None:
             fix = None
             if _BARE.match(url) and _url_error(f"https://{url}") is None:
@@ -75,19 +75,50 @@ def bad_url(context: Context) -> Iterable[Finding]:
 )
 def plain_http(context: Context) -> Iterable[Finding]:
     """http that leaves the machine."""
-    for key, url, place in _addresses(context):
-        if _url_error(url) is None and _is_plain(url):
+    for key, url, place, _ in _addresses(context):
+        if _url_error(url) is None and _host_error(url) is None and _is_plain(url):
             fix = rewrite(context.document, "write https", {place: f"https{url[4:]}"})
             message = f"{key} is plain http: keys and prompts would cross the network readable"
             yield Finding(message, place, fix=fix)
 
 
-def _addresses(context: Context) -> Iterator[tuple[str, str, Path]]:
+@check(
+    "link-local-allowed",
+    "warning",
+    "A target may call a link-local address",
+    why="""`allow_link_local` lets requests out to the addresses where clouds hand out their machines' credentials. It is
+    followed, but nobody should do it unseen.""",
+    mend="Remove `allow_link_local` and use another address, unless this is meant.",
+    bad="""
+    providers:
+      targets:
+        - {id: openai, allow_link_local: true, base_url: «"http://169.254.10.1/v1"»}
+    policies:
+      - {name: marked, type: log}
+    """,
+    good="""
+    providers:
+      targets:
+        - {id: openai, base_url: "http://127.0.0.1:8000/v1"}
+    policies:
+      - {name: marked, type: log}
+    """,
+)
+def link_local_allowed(context: Context) -> Iterable[Finding]:
+    """An address only let through because the target says so."""
+    for key, url, place, allowed in _addresses(context):
+        problem = _host_error(url) if allowed and _url_error(url) is None else None
+        if problem is not None:
+            yield Finding(f"{key} {problem}; allow_link_local lets it", place)
+
+
+def _addresses(context: Context) -> Iterator[tuple[str, str, Path, bool]]:
+    """Key, address, place, and whether link-local addresses are allowed there."""
     for entry in context.file.entries:
         for key in ("base_url", "proxy"):
             url = getattr(entry, key)
             if url is not None:
-                yield key, url, (*entry.path, key)
+                yield key, url, (*entry.path, key), entry.allow_link_local
 
 
 def _url_error(url: str) -> str | None:
@@ -108,11 +139,12 @@ def _url_error(url: str) -> str | None:
         return "must not have a query or fragment"
     if any(part in (".", "..") for part in parts.path.split("/")) or "%" in parts.netloc:
         return "must be a plain address without .. or escapes"
-    return _host_error(parts)
+    return None
 
 
-def _host_error(parts: SplitResult) -> str | None:
-    host = (parts.hostname or "").rstrip(".").lower()
+def _host_error(url: str) -> str | None:
+    """Why the host of a well-formed address must not be called without saying so."""
+    host = (urlsplit(url).hostname or "").rstrip(".").lower()
     if host in _METADATA_HOSTS:
         return "points at a cloud metadata service"
     address = _address(host)

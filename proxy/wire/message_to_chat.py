@@ -1,0 +1,140 @@
+"""Anthropic's answers as OpenAI chat completions: whole ones, and errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from proxy.wire.chat_turns import JSON_TOOL
+from proxy.wire.errors import ReportedError, error_body, read_error
+from proxy.wire.transcode import Answer, dump, load_object, mapping, text
+from proxy.wire.usage import Usage, anthropic_usage
+
+FINISH = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+    "model_context_window_exceeded": "length",
+    # The turn is not over: "stop" would say that it is.
+    "pause_turn": "length",
+}
+"""`stop_reason` to `finish_reason`; an unknown one is a stop."""
+
+
+class _Block(msgspec.Struct):
+    type: str = ""
+    text: str = ""
+    id: str = ""
+    name: str = ""
+    input: msgspec.Raw = msgspec.Raw(b"{}")
+    thinking: str = ""
+    signature: str = ""
+    data: str = ""
+
+
+class _Content(msgspec.Struct):
+    content: list[_Block] = []
+
+
+_CONTENT = msgspec.json.Decoder(_Content)
+
+
+def chat_completion(body: bytes, created: int, *, json_tool: bool = False) -> Answer | None:
+    """The chat completion that a whole message is; None when it cannot be read as one.
+
+    `created`: seconds since 1970. `json_tool`: the call of our own tool is the content. Arguments of calls are
+    the vendor's bytes.
+    """
+    message = load_object(body)
+    if message is None or message.get("type") != "message":
+        return None
+    try:
+        blocks = _CONTENT.decode(body).content
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    usage = anthropic_usage(mapping(message, "usage"))
+    reason = text(message, "stop_reason")
+    choice: dict[str, Any] = {
+        "index": 0,
+        "message": _message(blocks, json_tool),
+        "logprobs": None,
+        "finish_reason": finish_reason(reason, json_tool),
+    }
+    if text(message, "stop_sequence"):
+        choice["stop_reason"] = message["stop_sequence"]
+    completion: dict[str, Any] = {
+        "id": text(message, "id"),
+        "object": "chat.completion",
+        "created": created,
+        "model": text(message, "model"),
+        "choices": [choice],
+    }
+    if usage is not None:
+        completion["usage"] = chat_usage(usage)
+    return Answer(200, dump(completion), usage, reason or None, text(message, "model") or None)
+
+
+def finish_reason(reason: str, json_tool: bool) -> str:
+    """OpenAI's word for `reason`."""
+    if json_tool and reason == "tool_use":
+        return "stop"
+    return FINISH.get(reason, "stop")
+
+
+def _message(blocks: list[_Block], json_tool: bool) -> dict[str, Any]:
+    written = "".join(block.text for block in blocks if block.type == "text")
+    calls = [block for block in blocks if block.type == "tool_use"]
+    if json_tool:
+        written = next((_arguments(call) for call in calls if call.name == JSON_TOOL), written)
+        calls = [call for call in calls if call.name != JSON_TOOL]
+    message: dict[str, Any] = {"role": "assistant", "content": written or None, "refusal": None}
+    if calls:
+        message["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": _arguments(call)},
+            }
+            for call in calls
+        ]
+    thinking = [block for block in blocks if block.type in ("thinking", "redacted_thinking")]
+    if thinking:
+        message["reasoning_content"] = "".join(block.thinking for block in thinking) or None
+        message["thinking_blocks"] = [_thinking(block) for block in thinking]
+    return message
+
+
+def _arguments(call: _Block) -> str:
+    return bytes(call.input).decode("utf-8", "replace") or "{}"
+
+
+def _thinking(block: _Block) -> dict[str, Any]:
+    if block.type == "redacted_thinking":
+        return {"type": block.type, "data": block.data}
+    return {"type": block.type, "thinking": block.thinking, "signature": block.signature}
+
+
+def chat_usage(usage: Usage) -> dict[str, Any]:
+    """OpenAI's usage object; cached and reasoning tokens are parts of the sums."""
+    inputs, outputs = usage.input_tokens or 0, usage.output_tokens or 0
+    report: dict[str, Any] = {
+        "prompt_tokens": inputs,
+        "completion_tokens": outputs,
+        "total_tokens": inputs + outputs,
+    }
+    if usage.cached_tokens is not None:
+        report["prompt_tokens_details"] = {"cached_tokens": usage.cached_tokens}
+    if usage.reasoning_tokens is not None:
+        report["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
+    return report
+
+
+def chat_error(status: int, body: bytes) -> Answer:
+    """An Anthropic error as OpenAI's; its kind becomes the code. What is overloaded (529) is 503 there."""
+    error = read_error(body) or ReportedError(None, None)
+    shown = 503 if status == 529 else status
+    message = error.message or f"the upstream answered with the status {status}"
+    return Answer(shown, error_body(shown, error.code, message), error=error)
