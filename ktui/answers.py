@@ -309,6 +309,18 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Try:
+    """One request sent upstream for an event. `ms`: how long it took; `reason`: why it was not the answer."""
+
+    target: str | None = None
+    model: str | None = None
+    status: int | None = None
+    error: str | None = None
+    ms: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EventRow:
     """One request as the API lists it with `unknown=null`: None is unknown, never 0."""
 
@@ -341,6 +353,8 @@ class EventRow:
     endpoint: str | None = None
     config_version: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    attempt_log: tuple[Try, ...] = ()
+    """Each request sent upstream; only with one event by id, and empty when the first was answered."""
 
     @property
     def tag(self) -> str | None:

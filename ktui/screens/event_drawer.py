@@ -13,7 +13,7 @@ from textual.events import Click
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from ktui.answers import EventRow
+from ktui.answers import EventRow, Try
 from ktui.link import GatewayLink, LinkError
 from ktui.number_words import clock, count, duration_ms, moment
 from ktui.screens.explain_view import ExplainPanel
@@ -73,6 +73,7 @@ class EventDrawer(ModalScreen[None]):
         self._state = state
         self._link = link
         self._explain_at_once = explain
+        self._tries = Static(id="tries", markup=False)
         self.explained = ExplainPanel(id="explain")
 
     def compose(self) -> ComposeResult:
@@ -85,12 +86,45 @@ class EventDrawer(ModalScreen[None]):
             ).markup
             box.border_subtitle = "x explains · y copies the id · esc closes"
             yield Static(Text("\n").join(self._lines()))
+            yield self._tries
             yield self.explained
 
     def on_mount(self) -> None:
-        """Explains at once when that was asked for."""
+        """Asks for what lists leave out; explains at once when that was asked for."""
+        self._tries.display = False
         if self._explain_at_once:
             self.action_live_explain()
+        self._complete()
+
+    @work(exclusive=True, group="whole", exit_on_error=False)
+    async def _complete(self) -> None:
+        if self._link is None:
+            return
+        try:
+            whole = await self._link.event(self._row.id)
+        except LinkError:
+            return  # What the list said stays; the header says that the link is lost.
+        if whole.attempt_log:
+            self._tries.update(Text("\n").join(self._try_lines(whole.attempt_log)))
+            self._tries.display = True
+
+    def _try_lines(self, tries: tuple[Try, ...]) -> list[Text]:
+        """One line for each request sent upstream, its bar where in the whole it stood."""
+        muted = role(self.app, "muted")
+        whole = max(self._row.latency_ms or 0.0, sum(item.ms or 0.0 for item in tries), 1.0)
+        lines, before = [Text()], 0.0
+        for number, item in enumerate(tries, start=1):
+            line = Text(f"{f'try {number}':<14}", style=muted, no_wrap=True, overflow="ellipsis")
+            line.append(f"{duration_ms(item.ms):>8}  ", role(self.app, "text"))
+            start = round(before / whole * _BAR)
+            bar = max(round((item.ms or 0.0) / whole * _BAR), 1)
+            line.append(" " * start).append("█" * bar, role(self.app, "bad" if item.reason else "info"))
+            line.append(" " * max(_BAR - start - bar + 2, 1))
+            words = [item.target, item.status, item.error or item.reason]
+            told = "  ".join(sanitise(word, 120) for word in words if word is not None)
+            lines.append(line.append(told, role(self.app, "text")))
+            before += item.ms or 0.0
+        return lines
 
     def _lines(self) -> list[Text]:
         row = self._row

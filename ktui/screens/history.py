@@ -105,7 +105,7 @@ class HistoryPane(Pane):
             versions = await self.link.versions()
         except LinkError as error:
             if not self.list.items:
-                self.list.show_empty(Text(f"✗ {error}", style=role(self.app, "bad")))
+                self.list.show_empty(Text(f"? {error}", style=role(self.app, "unknown")))
             return
         before = self.list.current
         self._loaded = True

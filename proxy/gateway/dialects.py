@@ -8,16 +8,15 @@ from typing import Any
 import msgspec
 
 from proxy.gateway.exchange import Exchange
-from proxy.gateway.translation import translate_answer, translated_stream
 from proxy.gateway.streams import ChatStream, NativeStream, OpaqueStream
+from proxy.gateway.translation import translate_answer, translated_stream
 from proxy.policy.facts import GENERATION, Endpoint
 from proxy.upstream.targets import Target
 from proxy.upstream.transport import Call
-from proxy.wire.errors import ReportedError, RequestError, error_body, error_frame, read_error
+from proxy.wire.errors import RequestError, error_body, error_frame, read_error
 from proxy.wire.native_taps import MessagesTap, NativeTap, ResponsesTap, read_message, read_response
 from proxy.wire.stream_tap import WholeAnswer, read_answer
 from proxy.wire.transcode import Answer, Dialect, Stream
-from proxy.wire.usage import Usage
 
 _CONVERSATIONS: frozenset[Endpoint] = frozenset({"chat", "messages"})
 """What Anthropic is asked for at its own endpoint."""
@@ -54,38 +53,22 @@ def error_of_stream(dialect: Dialect, status: int, error: dict[str, Any]) -> byt
     return msgspec.json.encode({"error": error})
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """A whole answer as the client gets it, and what it says about itself."""
-
-    status: int
-    body: bytes
-    usage: Usage | None = None
-    finish_reason: str | None = None
-    upstream_model: str | None = None
-    error: ReportedError | None = None
-    response_id: str | None = None
-    """Of a stored response (the responses endpoint)."""
-
-
-def read_whole(exchange: Exchange, out: Outbound, status: int, body: bytes) -> Whole:
-    """The answer for the client, from the body an upstream gave."""
-    error = read_error(body) if status >= 400 else None
-    parsed = exchange.parsed
-    if parsed is not None and out.dialect != client_dialect(exchange.endpoint):
+def read_whole(exchange: Exchange, out: Outbound, status: int, body: bytes) -> Answer:
+    """The answer for the client, from the body an upstream gave. Raises RequestError (502)."""
+    endpoint, parsed = exchange.endpoint, exchange.parsed
+    if parsed is not None and out.dialect != client_dialect(endpoint):
         created = exchange.arrived_ns // 10**9
-        return translate_answer(exchange.endpoint, status, body, created, json_tool=out.json_tool)
+        return translate_answer(endpoint, status, body, created, json_tool=out.json_tool)
     if status >= 400:
-        return Whole(status, body, error=error)
+        return Answer(status, body, error=read_error(body))
     found: NativeTap | WholeAnswer
-    made = None
-    if exchange.endpoint == "messages":
+    if endpoint == "messages":
         found = read_message(body)
-    elif exchange.endpoint == "responses":
-        found, made = read_response(body), _response_id(body)
+    elif endpoint == "responses":
+        found = read_response(body)
     else:
-        found = read_answer(body, generates=exchange.endpoint in GENERATION)
-    return Whole(status, body, found.usage, found.finish_reason, found.model, found.error, made)
+        found = read_answer(body, generates=endpoint in GENERATION)
+    return Answer(status, body, found.usage, found.finish_reason, found.model, found.error)
 
 
 class _Identified(msgspec.Struct):
@@ -95,7 +78,10 @@ class _Identified(msgspec.Struct):
 _IDENTIFIED = msgspec.json.Decoder(_Identified)
 
 
-def _response_id(body: bytes) -> str | None:
+def response_id(exchange: Exchange, body: bytes) -> str | None:
+    """The id of the stored response that `body` is; None when it is none."""
+    if exchange.endpoint != "responses":
+        return None
     try:
         return _IDENTIFIED.decode(body).id
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

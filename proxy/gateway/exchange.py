@@ -50,6 +50,8 @@ class Exchange:
     """Every attempt that was made, the last one too."""
     dropped_params: tuple[str, ...] = ()
     """Parameters of the request that the target's dialect cannot carry."""
+    filled_max_tokens: int | None = None
+    """The limit that was chosen for a request without one, where the target's dialect demands it."""
     overhead_us: int | None = None
     first_token: float | None = None
     usage: Usage | None = None

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from proxy.gateway.dialects import Dialect, Outbound, client_dialect, outbound_dialect
+from proxy.gateway.dialects import Outbound, client_dialect, outbound_dialect
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.guard import Headers
 from proxy.gateway.runtime import Runtime
+from proxy.gateway.translation import translate_request
 from proxy.upstream.targets import Target
 from proxy.upstream.transport import Call
 from proxy.wire.chat import ParsedRequest
 from proxy.wire.errors import RequestError
 from proxy.wire.json_scan import ask_usage, set_model, splice
-from proxy.wire.transcode import translate_request
+from proxy.wire.transcode import Dialect
 
 FIRST_BYTE_STREAM_S = 120.0
 FIRST_BYTE_WHOLE_S = 600.0
@@ -35,13 +36,14 @@ def build_outbound(
     same = client_dialect(exchange.endpoint) == dialect
     path = exchange.path if same else ("messages" if dialect == "anthropic" else "chat/completions")
     url = target.url(path, model)
-    hides_usage = False
+    hides_usage = json_tool = False
     dropped: tuple[str, ...] = ()
     if same:
         body, hides_usage = _spliced(runtime, exchange, parsed, target, model, str(url))
     else:
         translated = translate_request(exchange.endpoint, parsed, dialect, target.body_model(model))
-        body, dropped = translated.body, translated.dropped
+        body, dropped, json_tool = translated.body, translated.dropped, translated.json_tool
+        exchange.filled_max_tokens = translated.filled_max_tokens
     timeouts = target.spec.timeouts
     first_byte = FIRST_BYTE_STREAM_S if parsed.stream else FIRST_BYTE_WHOLE_S
     call = Call(
@@ -55,7 +57,7 @@ def build_outbound(
         ca_file=target.spec.ca_file,
         allow_link_local=target.spec.allow_link_local,
     )
-    return Outbound(call, dialect, hides_usage, dropped)
+    return Outbound(call, dialect, hides_usage, dropped, json_tool)
 
 
 def _spliced(

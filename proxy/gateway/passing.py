@@ -11,7 +11,6 @@ from urllib.parse import quote, unquote_plus
 from yarl import URL
 
 from proxy.gateway.conversation import Send
-from proxy.gateway.dialects import Dialect
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.outbound import CONNECT_S, FIRST_BYTE_WHOLE_S, IDLE_S, upstream_headers
 from proxy.gateway.relay import relayed_headers
@@ -20,6 +19,7 @@ from proxy.gateway.runtime import Runtime
 from proxy.upstream.targets import Target
 from proxy.upstream.transport import Answer, Call, UpstreamError
 from proxy.wire.errors import RequestError
+from proxy.wire.transcode import Dialect
 
 _QUERY = re.compile(r"[!-\"$-~]*\Z")
 """Visible ASCII without `#`, which would end it."""

@@ -7,7 +7,13 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from proxy.gateway.dialects import error_frame_for, keepalive_frame, open_stream, read_whole
+from proxy.gateway.dialects import (
+    error_frame_for,
+    keepalive_frame,
+    open_stream,
+    read_whole,
+    response_id,
+)
 from proxy.gateway.dispatch import Dispatched, is_event_stream
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.outbound import redact
@@ -110,7 +116,7 @@ class Relay:
             data = redact(data, exchange.target)
         found = read_whole(exchange, self._sent.out, status, data)
         if status < 400:
-            self._remember(found.response_id)
+            self._remember(response_id(exchange, data))
             exchange.usage, exchange.finish_reason = found.usage, found.finish_reason
             exchange.upstream_model = found.upstream_model
         error = found.error

@@ -141,4 +141,3 @@ class NativeStream:
         if self._tap.error is None and not self._tap.done and not self._reader.gave_up:
             raise StreamCutError
         return b"" if rest is None else rest.raw
-

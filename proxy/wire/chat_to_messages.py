@@ -19,7 +19,8 @@ from proxy.wire.claude_models import (
     takes_one_sampling,
 )
 from proxy.wire.errors import RequestError
-from proxy.wire.transcode import Translated, dump, items, load_object, mapping, text
+from proxy.wire.json_values import dump, items, load_object, mapping, text
+from proxy.wire.translation import Translated
 
 _CARRIED = frozenset(
     {

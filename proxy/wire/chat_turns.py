@@ -6,7 +6,7 @@ import re
 from typing import Any, NamedTuple
 
 from proxy.wire.errors import RequestError
-from proxy.wire.transcode import items, load_object, mapping, text
+from proxy.wire.json_values import items, load_object, mapping, text
 
 JSON_TOOL = "json_answer"
 """The tool that asks for an answer in a form, where the vendor has no other way."""

@@ -8,7 +8,8 @@ import msgspec
 
 from proxy.wire.chat_turns import JSON_TOOL
 from proxy.wire.errors import ReportedError, error_body, read_error
-from proxy.wire.transcode import Answer, dump, load_object, mapping, text
+from proxy.wire.json_values import dump, load_object, mapping, text
+from proxy.wire.translation import WholeAnswer
 from proxy.wire.usage import Usage, anthropic_usage
 
 FINISH = {
@@ -42,7 +43,7 @@ class _Content(msgspec.Struct):
 _CONTENT = msgspec.json.Decoder(_Content)
 
 
-def chat_completion(body: bytes, created: int, *, json_tool: bool = False) -> Answer | None:
+def chat_completion(body: bytes, created: int, *, json_tool: bool = False) -> WholeAnswer | None:
     """The chat completion that a whole message is; None when it cannot be read as one.
 
     `created`: seconds since 1970. `json_tool`: the call of our own tool is the content. Arguments of calls are
@@ -74,7 +75,7 @@ def chat_completion(body: bytes, created: int, *, json_tool: bool = False) -> An
     }
     if usage is not None:
         completion["usage"] = chat_usage(usage)
-    return Answer(200, dump(completion), usage, reason or None, text(message, "model") or None)
+    return WholeAnswer(200, dump(completion), usage, reason or None, text(message, "model") or None)
 
 
 def finish_reason(reason: str, json_tool: bool) -> str:
@@ -132,9 +133,9 @@ def chat_usage(usage: Usage) -> dict[str, Any]:
     return report
 
 
-def chat_error(status: int, body: bytes) -> Answer:
+def chat_error(status: int, body: bytes) -> WholeAnswer:
     """An Anthropic error as OpenAI's; its kind becomes the code. What is overloaded (529) is 503 there."""
     error = read_error(body) or ReportedError(None, None)
     shown = 503 if status == 529 else status
     message = error.message or f"the upstream answered with the status {status}"
-    return Answer(shown, error_body(shown, error.code, message), error=error)
+    return WholeAnswer(shown, error_body(shown, error.code, message), error=error)

@@ -9,7 +9,8 @@ from proxy.wire.chat_turns import JSON_TOOL
 from proxy.wire.errors import ReportedError, reported_error
 from proxy.wire.message_to_chat import chat_usage, finish_reason
 from proxy.wire.sse import Frame, SseReader
-from proxy.wire.transcode import StreamCutError, dump, load_object, mapping, text
+from proxy.wire.json_values import dump, load_object, mapping, text
+from proxy.wire.translation import TruncatedError
 from proxy.wire.usage import Usage, anthropic_usage
 
 PING = b": ping\n\n"
@@ -56,7 +57,7 @@ class MessagesStreamToChat:
         if self.done or self.error is not None:
             return tail
         if self.finish_reason is None:
-            raise StreamCutError
+            raise TruncatedError
         return tail + self._message_stop({})
 
     def _frame(self, frame: Frame) -> bytes:

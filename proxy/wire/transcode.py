@@ -1,120 +1,72 @@
-"""What every translation between dialects gives back, and the shape of a stream on its way. No I/O."""
+"""Between a client and an upstream that speak different dialects: requests, whole answers and streams.
+
+The client's dialect follows from the endpoint: Anthropic for messages, OpenAI for the others.
+"""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from proxy.policy.facts import Endpoint
+from proxy.wire.chat import ParsedRequest
+from proxy.wire.chat_to_messages import messages_request
+from proxy.wire.errors import RequestError
+from proxy.wire.message_to_chat import chat_completion, chat_error
+from proxy.wire.messages_stream_to_chat import MessagesStreamToChat
+from proxy.wire.translation import Dialect, StreamTranscoder, Translated, TruncatedError, WholeAnswer
 
-import msgspec
+Answer = WholeAnswer
+Stream = StreamTranscoder
+StreamCutError = TruncatedError
 
-from proxy.wire.errors import ReportedError
-from proxy.wire.usage import Usage
-
-Dialect = Literal["openai", "anthropic"]
-"""Who speaks it: OpenAI, Azure OpenAI and what is compatible with them; or Anthropic messages."""
-
-
-class StreamCutError(Exception):
-    """The upstream ended its stream before the answer was complete."""
-
-
-@dataclass(frozen=True, slots=True)
-class Translated:
-    """A request in another dialect."""
-
-    body: bytes
-    dropped: tuple[str, ...] = ()
-    """Parameters that the other dialect cannot carry, in the order of the request."""
-    json_tool: bool = False
-    """The wanted form of the answer is asked for by a tool of ours; its call is the content."""
-    filled_max_tokens: int | None = None
-    """The limit that had to be chosen, because the other dialect demands one and the request has none."""
+__all__ = [
+    "Answer",
+    "Dialect",
+    "Stream",
+    "StreamCutError",
+    "StreamTranscoder",
+    "Translated",
+    "TruncatedError",
+    "WholeAnswer",
+    "stream_transcoder",
+    "translate_answer",
+    "translate_request",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer in another dialect, and what it says of itself."""
+def translate_request(endpoint: Endpoint, parsed: ParsedRequest, outbound: Dialect, model: str) -> Translated:
+    """The request in the dialect of the upstream, asking for `model`.
 
-    status: int
-    body: bytes
-    usage: Usage | None = None
-    finish_reason: str | None = None
-    """As the vendor spelled it."""
-    upstream_model: str | None = None
-    error: ReportedError | None = None
-
-
-class Stream(Protocol):
-    """A stream on its way: chunks of the upstream in, the client's bytes out, whatever the boundaries of the chunks.
-
-    What it says of itself is known as far as it was fed.
+    Raises RequestError (400) for what must not be dropped.
     """
-
-    @property
-    def usage(self) -> Usage | None:
-        """Tokens reported so far."""
-
-    @property
-    def finish_reason(self) -> str | None:
-        """Why the answer ended, as the vendor spelled it."""
-
-    @property
-    def upstream_model(self) -> str | None:
-        """The model as the vendor reports it."""
-
-    @property
-    def first_token(self) -> bool:
-        """A content token came."""
-
-    @property
-    def done(self) -> bool:
-        """The frame that ends the stream came; nothing of the answer follows."""
-
-    @property
-    def error(self) -> ReportedError | None:
-        """What an error inside the stream says."""
-
-    def feed(self, chunk: bytes) -> bytes:
-        """The client's bytes, always whole frames."""
-
-    def finish(self) -> bytes:
-        """The upstream has ended: what is left. Raises StreamCutError when the answer is not complete."""
+    if endpoint == "chat" and outbound == "anthropic":
+        return messages_request(parsed, model)
+    message = f"requests to {endpoint} cannot be translated for an upstream that speaks {outbound}"
+    raise RequestError(400, "unsupported_endpoint", message)
 
 
-def load_object(data: bytes) -> dict[str, Any] | None:
-    """The JSON object in `data`, lone surrogates allowed; None when it is none."""
-    try:
-        value = msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        try:
-            value = json.loads(data)
-        except (ValueError, RecursionError):
-            return None
-    return value if isinstance(value, dict) else None
+def translate_answer(
+    endpoint: Endpoint,
+    status: int,
+    body: bytes,
+    parsed: ParsedRequest,
+    created: int,
+    *,
+    json_tool: bool = False,
+) -> WholeAnswer:
+    """A whole answer, or an error (any status from 400), in the dialect of the client.
+
+    `created`: seconds since 1970. `json_tool`: as the translated request says. Raises RequestError (502) when
+    the answer cannot be read.
+    """
+    if status >= 400:
+        return chat_error(status, body)
+    answer = chat_completion(body, created, json_tool=json_tool)
+    if answer is None:
+        raise RequestError(502, "upstream_unreadable", "what the upstream answered cannot be read")
+    return answer
 
 
-def dump(value: Any) -> bytes:
-    """`value` as compact JSON; what is not valid Unicode is escaped."""
-    try:
-        return msgspec.json.encode(value)
-    except (UnicodeEncodeError, msgspec.MsgspecError):
-        return json.dumps(value, separators=(",", ":")).encode()
-
-
-def mapping(value: object, name: str) -> dict[str, Any]:
-    """The object under `name`; an empty one when there is none."""
-    found = value.get(name) if isinstance(value, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def items(value: object, name: str) -> list[Any]:
-    """The list under `name`; an empty one when there is none."""
-    found = value.get(name) if isinstance(value, dict) else None
-    return found if isinstance(found, list) else []
-
-
-def text(value: object, name: str) -> str:
-    """The string under `name`; an empty one when there is none."""
-    found = value.get(name) if isinstance(value, dict) else None
-    return found if isinstance(found, str) else ""
+def stream_transcoder(
+    endpoint: Endpoint, parsed: ParsedRequest, created: int, *, json_tool: bool = False
+) -> StreamTranscoder:
+    """What carries the stream of the upstream to the client; `created` and `json_tool` as for a whole answer."""
+    return MessagesStreamToChat(created, includes_usage=parsed.asks_usage, json_tool=json_tool)

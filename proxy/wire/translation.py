@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from proxy.wire.errors import ReportedError
 from proxy.wire.usage import Usage
 
 Dialect = Literal["openai", "anthropic"]
@@ -15,24 +16,16 @@ class TruncatedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class StreamFailure:
-    """An error that an upstream reported inside a stream."""
-
-    status: int
-    """The HTTP status that the error stands for."""
-    code: str
-    message: str
-    type: str
-    """As the upstream names the kind of error."""
-
-
-@dataclass(frozen=True, slots=True)
 class Translated:
     """A request in another dialect."""
 
     body: bytes
     dropped: tuple[str, ...] = ()
     """Names of the parameters that cannot be carried, each once, in the order of the request."""
+    json_tool: bool = False
+    """The wanted form of the answer is asked for by a tool of ours; its call is the content."""
+    filled_max_tokens: int | None = None
+    """The limit that had to be chosen, because the other dialect demands one and the request has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +38,7 @@ class WholeAnswer:
     finish_reason: str | None = None
     """As the upstream said it, untranslated."""
     upstream_model: str | None = None
+    error: ReportedError | None = None
 
 
 class StreamTranscoder(Protocol):
@@ -67,8 +61,8 @@ class StreamTranscoder(Protocol):
         """A content token came."""
 
     @property
-    def failure(self) -> StreamFailure | None:
-        """An error event inside the stream."""
+    def error(self) -> ReportedError | None:
+        """What an error inside the stream says."""
 
     @property
     def done(self) -> bool:

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from vendor_stubs import STRUCTURED, TEXT, Stub
 
 UPSTREAMS = ["openai", "azure", "compatible", "anthropic"]
-MODELS = {"openai": "gpt-4o", "azure": "gpt-4o-az", "compatible": "local", "anthropic": "claude-haiku-4-5"}
+MODELS = {"openai": "gpt-4o", "azure": "az-gpt-4o", "compatible": "local", "anthropic": "claude-haiku-4-5"}
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 PARAMETERS: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "string"}}}
 CHAT_TOOLS: list[Any] = [
@@ -53,7 +53,7 @@ providers:
     - id: azure-openai
       base_url: {stubs["azure"].url}
       api_version: 2024-10-21
-      deployments: {{gpt-4o-az: prod}}
+      deployments: {{az-gpt-4o: prod}}
       price_as: gpt-4o
     - {{id: mine, provider: openai-compatible, base_url: '{stubs["compatible"].url}', models: [local]}}
 """

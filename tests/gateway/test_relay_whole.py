@@ -121,13 +121,31 @@ async def test_only_named_headers_cross_the_gateway(gateway: Gateway, upstream: 
     assert reply.headers["x-ratelimit-remaining-tokens"] == "9"
 
 
-async def test_chat_to_anthropic_goes_to_its_compatible_endpoint(
+async def test_chat_to_anthropic_goes_to_its_own_endpoint(gateway: Gateway, upstream: RawUpstream) -> None:
+    content = [{"type": "text", "text": "Hi"}]
+    usage = {"input_tokens": 3, "output_tokens": 2}
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "content": content}
+    upstream.script = reply_json({**message, "stop_reason": "end_turn", "usage": usage})
+    reply = await gateway.ask({"model": "claude-sonnet-4-20250514", "messages": QUESTION, "seed": 7})
+    assert (reply.status, reply.json["choices"][0]["message"]["content"]) == (200, "Hi")
+    assert reply.headers["x-kt-dropped-params"] == "seed"
+    seen = upstream.seen[0]
+    assert seen.line == "POST /v1/messages HTTP/1.1" and "seed" not in seen.json
+    assert seen.header("x-api-key") == "sk-canary-anthropic" and seen.header("authorization") is None
+    (event,) = gateway.events.events
+    assert (event.upstream_model, event.dropped_params) == ("claude-x", ["seed"])
+    assert (event.input_tokens, event.output_tokens) == (3, 2)
+
+
+async def test_an_anthropic_error_reaches_a_chat_client_in_its_own_dialect(
     gateway: Gateway, upstream: RawUpstream
 ) -> None:
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": "busy sk-canary-anthropic"}}
+    upstream.script = reply_json(error, 529)
     reply = await gateway.ask({"model": "claude-sonnet-4-20250514", "messages": QUESTION})
-    assert reply.status == 200
-    assert upstream.seen[0].line == "POST /v1/chat/completions HTTP/1.1"
-    assert upstream.seen[0].header("authorization") == "Bearer sk-canary-anthropic"
+    assert (reply.status, reply.error["code"], len(upstream.seen)) == (503, "overloaded_error", 3)
+    assert reply.error["message"] == "busy ***" and reply.headers["x-should-retry"] == "false"
+    assert (gateway.events.events[0].status, gateway.events.events[0].error) == (503, "overloaded_error")
 
 
 @pytest.mark.parametrize("path", ["/v1/completions", "/v1/embeddings"])

@@ -172,3 +172,32 @@ def test_the_line_of_a_policy_is_where_its_item_begins() -> None:
     assert line_of_policy(POLICY, "no-such") is None
     assert line_of_policy("policies: [", "x") is None
     assert line_of_policy("- a\n", "a") is None
+
+
+async def test_each_try_is_shown_where_it_stood_in_the_whole() -> None:
+    fake = FakeGateway()
+    fake.events[-1]["attempt_log"] = [
+        {"target": "openai", "model": "gpt-4o", "status": 503, "error": "over\x1bloaded", "ms": 735.0, "reason": "status"},
+        {"target": "azure", "model": "gpt-4o", "status": 200, "error": None, "ms": 735.0, "reason": None},
+    ]  # fmt: skip
+    app = app_of(fake)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "● serving" in shown(app) and "gpt-4-turbo" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "try 2" in shown(app))
+        tries = {
+            number: next(line for line in shown(app).splitlines() if f"try {number}" in line)
+            for number in (1, 2)
+        }
+        assert "openai  503  over" in tries[1] and "azure  200" in tries[2]
+        assert tries[1].index("█") + 20 == tries[2].index("█")
+        assert tries[1].count("█") == tries[2].count("█") == 20
+        assert "\x1b" not in shown(app)
+
+
+async def test_an_answer_at_the_first_try_shows_no_list_of_tries() -> None:
+    app = app_of(FakeGateway())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(app, pilot)
+        await until(pilot, lambda: "✓ chosen" in shown(app))
+        assert "try 1" not in shown(app)
