@@ -117,7 +117,7 @@ def particulars(app: object, version: Version, size: int | None, now: datetime, 
     text_of = Text("hash ", style=muted).append(sanitise(version.hash[:12]), text)
     if size is not None:
         text_of.append("   bytes ", muted).append(f"{size:,}", text)
-    ran = Text("from ", style=muted).append(ago_words(version.applied_at, now), text)
+    ran = Text("applied ", style=muted).append(ago_words(version.applied_at, now), text)
     ran.append("   events ", muted).append(count(version.events, "unknown"), text)
     author = Text("by   ", style=muted).append(sanitise(version.who or "nobody named", 60), text)
     author.append(f", {through_words(version)}", muted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -114,14 +115,18 @@ class GatewayLink:
         if url:
             self.connect(url, token or Secret(""))
 
-    def connect(self, url: str, token: Secret) -> None:
-        """Sets the address and the token; calls made after this go there."""
+    def connect(self, url: str, token: Secret, verify: ssl.SSLContext | bool = True) -> None:
+        """Sets the address and the token; calls made after this go there.
+
+        `verify`: what the certificate of an https address is verified with.
+        """
         self.url = url.rstrip("/")
         self._client = httpx.AsyncClient(
             base_url=self.url,
             headers={"Authorization": f"Bearer {token.reveal()}"},
             timeout=httpx.Timeout(10.0, connect=2.0),
             transport=self._transport,
+            verify=verify,
             trust_env=False,
         )
 

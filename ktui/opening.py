@@ -8,6 +8,7 @@ import ipaddress
 import json
 import os
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Mapping
@@ -43,10 +44,11 @@ class OpeningError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A control API: base address and token."""
+    """A control API: base address, token, and what its certificate is verified with."""
 
     url: str
     token: Secret
+    verify: ssl.SSLContext | bool = True
 
 
 # -- a gateway of our own
@@ -200,7 +202,7 @@ class AttachedSession:
         from ktui.link import GatewayLink
 
         async def connect(link: GatewayLink) -> None:
-            link.connect(self._place.url, self._place.token)
+            link.connect(self._place.url, self._place.token, self._place.verify)
             if self._note:
                 app.notify(sanitise(self._note, 300), timeout=_TOAST_S, markup=False)
 
@@ -251,7 +253,7 @@ def local_place(url: str, state_dir: Path, env: Mapping[str, str]) -> Place | No
 def _announced(url: str, state_dir: Path) -> bool:
     from proxy.service.state_dir import running_gateways
 
-    return any(f"http://{record.api}" == url for record in running_gateways(state_dir))
+    return any(record.api_url == url for record in running_gateways(state_dir))
 
 
 def find_place(
@@ -268,20 +270,37 @@ def find_place(
         raise OpeningError(
             f"{address} would carry the token unencrypted; use https, an ssh tunnel, or --insecure"
         )
+    verify = _verify(address, state_dir, env)
     token = None if ask_token else _known_token(state_dir if near else None, env)
     if token is None:
         token = _asked_token(address)
-    status = _status_of(address, token)
+    status = _status_of(address, token, verify)
     if status == 401 and not ask_token:
         token = _asked_token(address)
-        status = _status_of(address, token)
+        status = _status_of(address, token, verify)
     if status is None:
         raise OpeningError(f"no gateway answers at {address}")
     if status in (401, 403):
         raise OpeningError(f"{address} does not know this token; set KT_API_TOKEN to one of its own")
     if status != 200:
         raise OpeningError(f"what answers at {address} is not the control API of a gateway")
-    return Place(address, token)
+    return Place(address, token, verify)
+
+
+def _verify(address: str, state_dir: Path, env: Mapping[str, str]) -> ssl.SSLContext | bool:
+    """What the certificate at `address` is verified with. Raises OpeningError."""
+    from proxy.base.tls import CA_VARIABLE, pinned, trusted
+    from proxy.service.state_dir import running_gateways
+
+    if not address.startswith("https://"):
+        return True
+    own = next((record for record in running_gateways(state_dir) if record.api_url == address), None)
+    certificate = own.certificate if own is not None else None
+    try:
+        return pinned(Path(certificate)) if certificate else trusted(env)
+    except OSError as error:
+        place = sanitise(certificate or env.get(CA_VARIABLE, ""), 200)
+        raise OpeningError(f"the certificate {place} cannot be used: {error.strerror or error}") from None
 
 
 def _address(text: str) -> str:
@@ -303,9 +322,9 @@ def _only_live(state_dir: Path) -> str:
     if not live:
         raise OpeningError("no gateway runs here; name one: ktui attach http://host:port")
     if len(live) > 1:
-        names = ", ".join(f"http://{record.api}" for record in live)
+        names = ", ".join(record.api_url for record in live)
         raise OpeningError(f"{len(live)} gateways run ({names}); name one: ktui attach URL")
-    return live[0].api
+    return live[0].api_url
 
 
 def _known_token(state_dir: Path | None, env: Mapping[str, str]) -> Secret | None:
@@ -329,13 +348,15 @@ def _asked_token(address: str) -> Secret:
     return Secret(token)
 
 
-def _status_of(url: str, token: Secret | None) -> int | None:
+def _status_of(url: str, token: Secret | None, verify: ssl.SSLContext | bool = True) -> int | None:
     """What GET /v1/status answers: 200 only from a gateway; None when nothing answers HTTP."""
     import httpx
 
     headers = {"Authorization": f"Bearer {token.reveal()}"} if token is not None else {}
     try:
-        answer = httpx.get(f"{url}/v1/status", headers=headers, timeout=_CALL_S, trust_env=False)
+        answer = httpx.get(
+            f"{url}/v1/status", headers=headers, timeout=_CALL_S, verify=verify, trust_env=False
+        )
         if answer.status_code == 200:
             return 200 if "gateway" in answer.json() else 404
         # Only a gateway refuses in this shape.

@@ -1,5 +1,4 @@
-"""Simulated vendors: real HTTP servers on loopback that speak the OpenAI wire, also for the anthropic vendor,
-whose OpenAI-compatible endpoint this is."""
+"""Simulated vendors: real HTTP servers on loopback that speak OpenAI's wire, and Anthropic's messages."""
 
 from __future__ import annotations
 
@@ -15,6 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
+from ktui.demo import message_form
 from ktui.demo.vendors import Course, Fault, VendorProfile, draw_course, weather
 from ktui.demo.words import count_tokens, prompt_tokens, prose
 from proxy.base.secret import Secret
@@ -33,9 +33,10 @@ class _RefusedError(Exception):
         super().__init__(message)
         self.status, self.type, self.headers = status, type_, headers or {}
 
-    def answer(self) -> web.Response:
+    def answer(self, *, native: bool = False) -> web.Response:
         error = {"message": str(self), "type": self.type, "param": None, "code": self.type}
-        return web.json_response({"error": error}, status=self.status, headers=dict(self.headers))
+        body = message_form.error(self.type, str(self)) if native else {"error": error}
+        return web.json_response(body, status=self.status, headers=dict(self.headers))
 
 
 class SimulatedVendor:
@@ -63,6 +64,7 @@ class SimulatedVendor:
         """Listen on a free port of loopback; the base address."""
         app = web.Application(client_max_size=_MAX_BODY, middlewares=[self._guard])
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/messages", self._chat)
         app.router.add_post("/v1/embeddings", self._embeddings)
         app.router.add_get("/v1/models", self._models)
         runner = self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
@@ -80,12 +82,13 @@ class SimulatedVendor:
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self._served += 1
         try:
-            given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+            given = request.headers.get("x-api-key") or request.headers.get("Authorization") or ""
+            given = given.removeprefix("Bearer ")
             if not self._key.matches(given.encode()):
                 raise _RefusedError(401, "invalid_api_key", "Incorrect API key provided.")
             answer: web.StreamResponse = await handler(request)
         except _RefusedError as error:
-            return error.answer()
+            return error.answer(native=_is_native(request))
         return answer
 
     # -- routes
@@ -114,19 +117,22 @@ class SimulatedVendor:
             self._served, str(body["model"]), course, limit, prompt_tokens(messages), self._random
         )
         if body.get("stream") is True:
-            return await self._stream(request, answer, _wants_usage(body))
+            frames = answer.events() if _is_native(request) else answer.frames(_wants_usage(body))
+            return await self._stream(request, answer, frames)
         await self._wait(course.ttft_s + course.gap_s * answer.tokens)
-        return web.json_response(answer.whole(), headers=_identity(answer))
+        whole = answer.message() if _is_native(request) else answer.whole()
+        return web.json_response(whole, headers=_identity(answer))
 
-    async def _stream(self, request: web.Request, answer: _Answer, usage: bool) -> web.StreamResponse:
+    async def _stream(
+        self, request: web.Request, answer: _Answer, frames: Iterator[tuple[bytes, int]]
+    ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **_identity(answer)})
         await self._wait(answer.course.ttft_s)
         await response.prepare(request)
         try:
-            for frame, tokens in answer.frames(usage):
+            for frame, tokens in frames:
                 await self._wait(answer.course.gap_s * tokens * self._random.uniform(0.6, 1.4))
-                await response.write(b"data: " + json.dumps(frame).encode() + b"\n\n")
-            await response.write(b"data: [DONE]\n\n")
+                await response.write(frame)
         except ConnectionResetError:
             return response  # The client left; there is nobody to tell.
         return response
@@ -199,8 +205,21 @@ class _Answer:
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self._finish}
         return {**self._base("chat.completion"), "choices": [choice], "usage": self._usage()}
 
-    def frames(self, usage: bool) -> Iterator[tuple[dict[str, Any], int]]:
-        """The answer as chunks, each with the tokens that are made before it is sent."""
+    def message(self) -> dict[str, Any]:
+        """The answer in one piece, as an Anthropic message."""
+        return message_form.message(self.id, self._model, self._text, self._finish, self._usage())
+
+    def events(self) -> Iterator[tuple[bytes, int]]:
+        """That message as events, each with the tokens that are made before it is sent."""
+        return message_form.events(self.message(), _pieces(self._text.split()))
+
+    def frames(self, usage: bool) -> Iterator[tuple[bytes, int]]:
+        """The answer as frames, each with the tokens that are made before it is sent."""
+        for chunk, tokens in self._chunks(usage):
+            yield b"data: " + json.dumps(chunk).encode() + b"\n\n", tokens
+        yield b"data: [DONE]\n\n", 0
+
+    def _chunks(self, usage: bool) -> Iterator[tuple[dict[str, Any], int]]:
         base = self._base("chat.completion.chunk")
         extra = {"usage": None} if usage else {}
 
@@ -214,6 +233,10 @@ class _Answer:
         yield chunk({}, self._finish), 0
         if usage:
             yield {**base, "choices": [], "usage": self._usage()}, 0
+
+
+def _is_native(request: web.Request) -> bool:
+    return request.path == "/v1/messages"
 
 
 def _pieces(words: list[str]) -> Iterator[tuple[str, int]]:

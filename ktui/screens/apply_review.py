@@ -214,6 +214,10 @@ class ApplyReview(ModalScreen[ReviewResult]):
         self._share_room()
 
     def _share_room(self) -> None:
+        # Borders, headings, the reason, the buttons and two rows each of text and impact are always in sight.
+        standing = self._standing.size.height if self._standing.display else 1
+        meaning = min(max(self.app.size.height - 11 - max(standing, 1), 2), 6)
+        self.query_one("#meaning-scroll").styles.max_height = meaning
         # The rows of the other parts are known once they are laid out.
         self.call_after_refresh(self._give_rows)
 

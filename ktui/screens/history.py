@@ -30,6 +30,8 @@ from ktui.widgets.heading import Heading
 from ktui.widgets.row_list import CopyList, RowList
 from proxy.base.sanitise import sanitise
 
+_BELOW = 5
+"""Rows of the change below the list on a narrow screen, as its style sheet says."""
 MOST_DESCRIBED = 40
 """Versions without a reason whose change is looked up to say what they did."""
 
@@ -173,15 +175,18 @@ class HistoryPane(Pane):
         )
 
     def on_resize(self) -> None:
-        """The list takes the rows it needs, at most half of them; the text has the rest."""
+        """The list takes the rows it needs, up to a share of the screen; the text has the rest."""
         self._share_room()
 
     def _share_room(self) -> None:
         wide = self.app.size.width >= WIDE
         top = self.query_one("#version-top")
+        rows = len(self.list.items) + 2
         half = self.size.height // 2
-        wanted = len(self.list.items) + 3
-        top.styles.height = max(min(wanted, half), min(12, half)) if wide else None
+        if wide:
+            top.styles.height = max(min(rows + 1, half), min(12, half))
+        else:
+            top.styles.height = max(min(rows + _BELOW, self.size.height * 2 // 3), _BELOW + 3)
 
     def _show_meta(self) -> None:
         items = self.list.items

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
-from textual.events import Key
+from textual.events import Key, Paste
 from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import TextArea
 from textual.widgets.text_area import TextAreaTheme
 
 from ktui.answers import Edit, Problem
+from ktui.editor.highlights import Highlights
 from ktui.themes import role
 
+UNDO_STEPS = 1_000
+"""Steps that can be undone, applies and reloads among them."""
 HIGHLIGHT_UP_TO = 1_500
 """Lines; beyond it the highlighter takes longer than a key may."""
 SEVERITY_GLYPH: Mapping[str, str] = {"error": "✗", "warning": "!", "info": "i"}
@@ -59,7 +63,13 @@ class PolicyEditor(TextArea):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(
-            "", language="yaml", soft_wrap=False, show_line_numbers=True, tab_behavior="indent", id=id
+            "",
+            language="yaml",
+            soft_wrap=False,
+            show_line_numbers=True,
+            tab_behavior="indent",
+            max_checkpoints=UNDO_STEPS,
+            id=id,
         )
         self.indent_width = 2
         if self.is_syntax_aware:
@@ -68,7 +78,13 @@ class PolicyEditor(TextArea):
             self.update_highlight_query("yaml", query)
         self.cursor_blink = False
         self._problems: dict[int, list[Problem]] = {}
+        self._underlined: dict[int, list[Problem]] = {}
         self._changed: frozenset[int] = frozenset()
+        self._hits: re.Pattern[str] | None = None
+        self.intercept: Callable[[str], bool] | None = None
+        """Asked first with each key; True keeps the key from the editor."""
+        self.last_key: str | None = None
+        """The key whose change comes next; None after a paste, an undo or a load."""
 
     def on_mount(self) -> None:
         """Colours follow the theme."""
@@ -96,12 +112,34 @@ class PolicyEditor(TextArea):
 
     # -- what it shows
 
-    def show_text(self, text: str) -> None:
-        """Loads `text` in place of everything, undo history too; the cursor stays where it can."""
+    def show_text(self, text: str, *, undoable: bool = True) -> None:
+        """Shows `text` in place of everything; the cursor stays where it can. `undo` brings the old text back,
+        unless it is said that there is none worth it.
+        """
+        self.last_key = None
+        language = "yaml" if text.count("\n") < HIGHLIGHT_UP_TO else None
         cursor = self.cursor_location
-        self.language = "yaml" if text.count("\n") < HIGHLIGHT_UP_TO else None
-        self.load_text(text)
-        self.move_cursor(self.clamp_visitable(cursor))
+        if language != self.language:
+            # Edits are kept by place, so the history fits the new document of the same text.
+            self.language = language
+        if undoable:
+            self._replace_difference(text)
+        else:
+            self.load_text(text)
+            self.move_cursor(self.clamp_visitable(cursor))
+
+    def _replace_difference(self, text: str) -> None:
+        """One edit of what differs: marks, cursor and view stay where nothing changed."""
+        before = self.text
+        if before == text:
+            return
+        head = _common(before, text)
+        tail = _common(before[head:][::-1], text[head:][::-1])
+        self.history.checkpoint()
+        start, end = self._location(head), self._location(len(before) - tail)
+        self.replace(text[head : len(text) - tail], start, end, maintain_selection_offset=True)
+        self.history.checkpoint()
+        self.move_cursor(self.clamp_visitable(self.cursor_location))
 
     @property
     def highlighted(self) -> bool:
@@ -115,6 +153,13 @@ class PolicyEditor(TextArea):
             found.setdefault(problem.line - 1, []).append(problem)
         if found != self._problems:
             self._problems = found
+            self._underlined = _by_row(problems)
+            self._redraw()
+
+    def show_hits(self, pattern: re.Pattern[str] | None) -> None:
+        """Marks what the pattern finds in the lines in sight; None marks nothing."""
+        if pattern != self._hits:
+            self._hits = pattern
             self._redraw()
 
     def show_changed(self, lines: Collection[int]) -> None:
@@ -144,11 +189,12 @@ class PolicyEditor(TextArea):
         self.move_cursor(self.clamp_visitable((problem.line - 1, problem.column - 1)), center=True)
 
     def apply_edits(self, edits: Sequence[Edit]) -> None:
-        """Makes the edits of a fix; one undo takes each back."""
-        for edit in sorted(edits, key=lambda item: item.start, reverse=True):
-            start = self._location(edit.start)
-            end = self._location(edit.end)
-            self.replace(edit.text, start, end, maintain_selection_offset=False)
+        """Makes the edits of one fix or of several; one undo takes all of them back."""
+        text = self.text
+        for edit in sorted(edits, key=lambda item: (item.start, item.end), reverse=True):
+            text = text[: edit.start] + edit.text + text[edit.end :]
+        self.last_key = None
+        self._replace_difference(text)
 
     def _location(self, offset: int) -> tuple[int, int]:
         text = self.text[:offset]
@@ -169,14 +215,20 @@ class PolicyEditor(TextArea):
         safe = line.plain.translate(_TABLE)
         if safe != line.plain:
             line = Text(safe, spans=line.spans, end="", no_wrap=True)
-        for problem in self._problems.get(line_index, ()):
-            end = problem.end_column - 1 if problem.end_line == problem.line else len(line)
-            style = Style.parse(role(self.app, SEVERITY_ROLE.get(problem.severity, "info"))) + Style(
-                underline=True
-            )
-            start = min(problem.column - 1, max(len(line) - 1, 0))
-            line.stylize(style, start, max(end, start + 1))
+        if self._hits is not None:
+            for match in self._hits.finditer(line.plain):
+                line.stylize(Style.parse(role(self.app, "hit")), *match.span())
+        # The gravest is put on last, over the others.
+        here = self._underlined.get(line_index, ())
+        for problem in sorted(here, key=lambda item: _RANK.get(item.severity, 3), reverse=True):
+            start, end = _range_in(problem, line_index + 1, line.plain)
+            colour = Style.parse(role(self.app, SEVERITY_ROLE.get(problem.severity, "info")))
+            line.stylize(colour + Style(underline=True), start, end)
         return line
+
+    def _build_highlight_map(self) -> None:
+        self._line_cache.clear()
+        self._highlights = Highlights(self.document, self._highlight_query)
 
     def _render_line(self, y: int) -> Strip:
         strip = super()._render_line(y)
@@ -216,9 +268,68 @@ class PolicyEditor(TextArea):
     # -- keys
 
     async def _on_key(self, event: Key) -> None:
+        self.last_key = event.character if event.is_printable else event.key
+        if self.intercept is not None and self.intercept(event.key):
+            event.stop()
+            event.prevent_default()
+            return
         if event.key == "escape":
             event.stop()
             event.prevent_default()
             self.post_message(self.Left())
             return
+        if event.key == "enter" and not self.read_only:
+            event.stop()
+            event.prevent_default()
+            self._new_line()
+            return
         await super()._on_key(event)
+
+    def _new_line(self) -> None:
+        """A new line begins below the text of this one; below a key without a value one step further in."""
+        start, end = sorted(self.selection)
+        before = self.document.get_line(start[0])[: start[1]]
+        indent = before[: len(before) - len(before.lstrip(" "))]
+        opened = before.rstrip()
+        if opened.endswith(":") and not opened.lstrip().startswith("#"):
+            inside = len(opened) - len(opened.lstrip(" -"))
+            indent = " " * (inside + self.indent_width)
+        elif opened.lstrip().startswith("- ") and ": " in opened and "{" not in opened:
+            indent = " " * (len(opened) - len(opened.lstrip(" -")))
+        self.replace("\n" + indent, start, end, maintain_selection_offset=False)
+
+    async def _on_paste(self, event: Paste) -> None:
+        self.last_key = None
+        await super()._on_paste(event)
+
+
+def _by_row(problems: Sequence[Problem]) -> dict[int, list[Problem]]:
+    """Problems by each row (from 0) they cover."""
+    found: dict[int, list[Problem]] = {}
+    for problem in problems:
+        for line in range(problem.line, max(problem.end_line, problem.line) + 1):
+            found.setdefault(line - 1, []).append(problem)
+    return found
+
+
+def _range_in(problem: Problem, line: int, text: str) -> tuple[int, int]:
+    """Columns (from 0, the end excluded) a problem covers of one of its lines; at least one cell of a line."""
+    indent = len(text) - len(text.lstrip())
+    start = problem.column - 1 if line == problem.line else indent
+    end = problem.end_column - 1 if line == problem.end_line else len(text.rstrip())
+    start = min(start, max(len(text) - 1, 0))
+    if line != problem.line and end <= start:
+        return 0, 0
+    return start, max(end, start + 1)
+
+
+def _common(a: str, b: str) -> int:
+    """How many characters both begin with."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -22,6 +22,7 @@ class Api:
             base_url=gateway.api,
             headers={"Authorization": f"Bearer {gateway.token.reveal()}"},
             timeout=httpx.Timeout(30, connect=3),
+            verify=gateway.verify,
             trust_env=False,
         )
 
@@ -32,10 +33,21 @@ class Api:
             self._check(answer)
             return answer.json()
 
-    def post(self, path: str, body: Mapping[str, Any], within_s: float = 90.0) -> Any:
+    def post(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        within_s: float = 90.0,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
         """The JSON that `path` answers to `body`."""
         with self._failures():
-            answer = self._client.post(path, json=dict(body), timeout=httpx.Timeout(within_s, connect=3))
+            answer = self._client.post(
+                path,
+                json=dict(body),
+                headers=dict(headers or {}),
+                timeout=httpx.Timeout(within_s, connect=3),
+            )
             self._check(answer)
             return answer.json()
 

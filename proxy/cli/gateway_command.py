@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from proxy.cli.exits import PROBLEMS, UsageError, complain, exits, say
+from proxy.cli.exits import PROBLEMS, UsageError, complain, emit, exits, say
 from proxy.cli.places import default_state_dir, environment
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _run(options: ServiceOptions) -> int:
 
 
 async def _serve(options: ServiceOptions) -> int:
-    from proxy.cli.policy_command import pointed
+    from proxy.cli.lint_formats import Report, text_lines
     from proxy.service import GatewayService, StartError
 
     stop, now = asyncio.Event(), asyncio.Event()
@@ -95,11 +95,12 @@ async def _serve(options: ServiceOptions) -> int:
     except StartError as error:
         complain(str(error))
         text = service.config.file.text or ""
-        for problem in error.diagnostics:
-            if problem.severity == "error":
-                say(pointed(problem.to_json(), str(options.policy_path), text))
+        errors = tuple(item for item in error.diagnostics if item.severity == "error")
+        if errors:
+            report = Report(str(options.policy_path), text, errors)
+            emit("".join(f"{line}\n" for line in text_lines(report, colour=False)))
         return PROBLEMS
-    _announce(service, addresses)
+    _announce(service, addresses, encrypted=options.tls_cert is not None)
     await stop.wait()
     await _stop(service, now)
     return 0
@@ -117,9 +118,10 @@ async def _stop(service: GatewayService, now: asyncio.Event) -> None:
         await service.stop(0)
 
 
-def _announce(service: GatewayService, addresses: Addresses) -> None:
+def _announce(service: GatewayService, addresses: Addresses, *, encrypted: bool) -> None:
     running, file = service.config.running, service.config.file
-    say(f"serving http://{addresses.listen}, control API http://{addresses.api}")
+    scheme = "https" if encrypted else "http"
+    say(f"serving {scheme}://{addresses.listen}, control API {scheme}://{addresses.api}")
     if running is not None:
         say(f"policy v{running.number} {running.hash[:7]} from {service.config.path}")
         for problem in running.diagnostics:

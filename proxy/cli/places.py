@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from proxy.base.secret import Secret
 from proxy.cli.exits import UsageError
+
+if TYPE_CHECKING:
+    from proxy.service.state_dir import RunRecord
 
 _APP = "ktui"
 
@@ -27,6 +32,8 @@ class Gateway:
     api: str
     """Base address, `http://host:port`."""
     token: Secret
+    verify: ssl.SSLContext | bool = True
+    """What its certificate is verified with."""
 
 
 def find_gateway(api: str | None, state_dir: Path, env: Mapping[str, str]) -> Gateway | None:
@@ -42,25 +49,39 @@ def find_gateway(api: str | None, state_dir: Path, env: Mapping[str, str]) -> Ga
         if not live:
             return None
         if len(live) > 1:
-            names = ", ".join(f"http://{record.api}" for record in live)
+            names = ", ".join(record.api_url for record in live)
             raise UsageError(f"{len(live)} gateways run ({names}); name one with --api")
-        address = f"http://{live[0].api}"
+        address = live[0].api_url
     if "://" not in address:
         address = f"http://{address}"
     address = address.rstrip("/")
-    if not env.get("KT_API_TOKEN") and not _is_ours(address, state_dir):
+    ours = _ours(address, state_dir)
+    if not env.get("KT_API_TOKEN") and ours is None:
         raise UsageError(
             f"{address} is not a gateway of the state directory {state_dir}, so its token is not sent there; set KT_API_TOKEN"
         )
-    return Gateway(address, read_token(state_dir, env))
+    return Gateway(address, read_token(state_dir, env), _verify(address, ours, env))
 
 
-def _is_ours(address: str, state_dir: Path) -> bool:
-    """Whether a live gateway of the state directory listens there (by whichever name of loopback)."""
+def _verify(address: str, ours: RunRecord | None, env: Mapping[str, str]) -> ssl.SSLContext | bool:
+    from proxy.base.tls import CA_VARIABLE, pinned, trusted
+
+    if not address.startswith("https://"):
+        return True
+    certificate = ours.certificate if ours is not None else None
+    try:
+        return pinned(Path(certificate)) if certificate else trusted(env)
+    except OSError as error:
+        place = certificate or env.get(CA_VARIABLE, "")
+        raise UsageError(f"the certificate {place} cannot be used: {error.strerror or error}") from None
+
+
+def _ours(address: str, state_dir: Path) -> RunRecord | None:
+    """The live gateway of the state directory that listens there (by whichever name of loopback)."""
     from proxy.service.state_dir import running_gateways
 
     wanted = address.partition("://")[2].replace("localhost", "127.0.0.1")
-    return any(record.api == wanted for record in running_gateways(state_dir))
+    return next((record for record in running_gateways(state_dir) if record.api == wanted), None)
 
 
 def read_token(state_dir: Path, env: Mapping[str, str]) -> Secret:

@@ -59,6 +59,11 @@ def read(path: Path) -> Reading:
         return Reading(None, "the file is gone", missing=True)
     except OSError as error:
         return Reading(None, f"could not read the file: {os.strerror(error.errno or 0)}")
+    return decoded(data)
+
+
+def decoded(data: bytes) -> Reading:
+    """The text of bytes that were read, at most one more than MAX_BYTES of them."""
     if len(data) > MAX_BYTES:
         return Reading(None, "the file is larger than 4 MiB")
     try:

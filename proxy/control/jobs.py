@@ -21,6 +21,7 @@ from proxy.policy.difference import changed_values, unified
 from proxy.policy.facts import Decision
 from proxy.policy.impact import Impact, Outcome, Route, move_of, named_target, replay, why
 from proxy.policy.lint import LintResult, Surroundings, lint
+from proxy.policy.meaning import MeaningError, meaning_of_texts
 from proxy.policy.plan import Plan, compile_plan, not_enforced
 from proxy.policy.recorded import RecordedRequest
 from proxy.policy.schema import PolicyFile, effective_targets
@@ -225,11 +226,18 @@ def lint_json(result: LintResult) -> dict[str, Any]:
 
 
 def diff_json(a: str, b: str) -> dict[str, Any]:
-    """What differs between two texts, in lines and in values."""
+    """What differs between two texts: in meaning, in lines and in values."""
     changes = [
         {"path": item.path, "before": item.before, "after": item.after} for item in changed_values(a, b)
     ]
-    return {"unified": unified(a, b), "values": changes}
+    return {"meaning": _meaning(a, b), "unified": unified(a, b), "values": changes}
+
+
+def _meaning(a: str, b: str) -> list[str]:
+    try:
+        return meaning_of_texts(a, b)
+    except MeaningError as error:
+        return [f"{error}; only the lines can be compared"]
 
 
 def lint_text(text: str, surroundings: Surroundings) -> dict[str, Any]:

@@ -65,7 +65,10 @@ class DataPlane:
         place = find_place(path) or _NOWHERE
         endpoint, snapshot = place.endpoint, self.runtime.snapshot
         exchange = Exchange(
-            endpoint or "chat", scope["headers"], path=place.below or "chat/completions", snapshot=snapshot
+            endpoint or place.dialect_endpoint,
+            scope["headers"],
+            path=place.below or "chat/completions",
+            snapshot=snapshot,
         )
         if endpoint is not None and (scope["method"] == "POST" or not self._passes(place)):
             # Counting tokens generates nothing: it is routed like a request, but it is none.

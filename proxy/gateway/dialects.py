@@ -9,14 +9,15 @@ import msgspec
 
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.streams import ChatStream, NativeStream, OpaqueStream
-from proxy.gateway.translation import translate_answer, translated_stream
 from proxy.policy.facts import GENERATION, Endpoint
 from proxy.upstream.targets import Target
 from proxy.upstream.transport import Call
 from proxy.wire.errors import RequestError, error_body, error_frame, read_error
 from proxy.wire.native_taps import MessagesTap, NativeTap, ResponsesTap, read_message, read_response
-from proxy.wire.stream_tap import WholeAnswer, read_answer
-from proxy.wire.transcode import Answer, Dialect, Stream
+from proxy.wire.stream_tap import WholeAnswer as Seen
+from proxy.wire.stream_tap import read_answer
+from proxy.wire.transcode import stream_transcoder, translate_answer
+from proxy.wire.translation import Dialect, StreamTranscoder, WholeAnswer
 
 _CONVERSATIONS: frozenset[Endpoint] = frozenset({"chat", "messages"})
 """What Anthropic is asked for at its own endpoint."""
@@ -53,22 +54,22 @@ def error_of_stream(dialect: Dialect, status: int, error: dict[str, Any]) -> byt
     return msgspec.json.encode({"error": error})
 
 
-def read_whole(exchange: Exchange, out: Outbound, status: int, body: bytes) -> Answer:
+def read_whole(exchange: Exchange, out: Outbound, status: int, body: bytes) -> WholeAnswer:
     """The answer for the client, from the body an upstream gave. Raises RequestError (502)."""
     endpoint, parsed = exchange.endpoint, exchange.parsed
     if parsed is not None and out.dialect != client_dialect(endpoint):
         created = exchange.arrived_ns // 10**9
-        return translate_answer(endpoint, status, body, created, json_tool=out.json_tool)
+        return translate_answer(endpoint, status, body, parsed, created, json_tool=out.json_tool)
     if status >= 400:
-        return Answer(status, body, error=read_error(body))
-    found: NativeTap | WholeAnswer
+        return WholeAnswer(status, body, error=read_error(body))
+    found: NativeTap | Seen
     if endpoint == "messages":
         found = read_message(body)
     elif endpoint == "responses":
         found = read_response(body)
     else:
         found = read_answer(body, generates=endpoint in GENERATION)
-    return Answer(status, body, found.usage, found.finish_reason, found.model, found.error)
+    return WholeAnswer(status, body, found.usage, found.finish_reason, found.model, found.error)
 
 
 class _Identified(msgspec.Struct):
@@ -88,10 +89,10 @@ def response_id(exchange: Exchange, body: bytes) -> str | None:
         return None
 
 
-def open_stream(exchange: Exchange, out: Outbound) -> Stream:
+def open_stream(exchange: Exchange, out: Outbound) -> StreamTranscoder:
     """What carries the stream of an upstream to the client."""
     if exchange.parsed is not None and out.dialect != client_dialect(exchange.endpoint):
-        return translated_stream(
+        return stream_transcoder(
             exchange.endpoint, exchange.parsed, exchange.arrived_ns // 10**9, json_tool=out.json_tool
         )
     if exchange.endpoint in ("chat", "completions"):

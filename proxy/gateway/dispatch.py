@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import msgspec
-
 from proxy.base.sanitise import sanitise
 from proxy.gateway.dialects import Outbound, error_of_stream
 from proxy.gateway.exchange import Exchange
@@ -29,8 +27,8 @@ from proxy.wire.errors import RequestError
 
 WHOLE_LIMIT = 16 * 1024 * 1024
 """A whole answer up to this size is read before it is sent, so that one that breaks off is a clean error."""
-_ERROR_BODY = 64 * 1024
-"""How much of an error is read to see what it is about."""
+_ERROR_BODY = 1024 * 1024
+"""A larger error is not passed on."""
 _USAGE_WORDS = (b"stream_options", b"include_usage")
 _REASON_LIMIT = 200
 
@@ -153,10 +151,8 @@ async def dispatch(
 
 def _maker(runtime: Runtime, parsed: ParsedRequest) -> str | None:
     """The target that made the stored response this request goes on from, as far as that is remembered."""
-    raw = parsed.scan.raw("previous_response_id")
-    if raw is None or raw[:1] != b'"':
-        return None
-    return runtime.stored_responses.get(msgspec.json.decode(raw, type=str))
+    previous = parsed.previous_response_id
+    return runtime.stored_responses.get(previous) if previous is not None else None
 
 
 class _Attempts:
@@ -174,7 +170,9 @@ class _Attempts:
         primary, fallback = self._admitted(primary), self._admitted(fallback)
         stops = [*primary, *fallback]
         at = stops[0]
+        asked = set[str]()
         trip: Itinerary | None = None
+        runtime.retry_budget.deposit()
         while True:
             outcome = await self._at(at)
             if outcome.failure is None and outcome.sent is not None:
@@ -182,6 +180,13 @@ class _Attempts:
             failure = outcome.failure or Failure("final", "unknown")
             trip = trip or Itinerary(len(primary), len(fallback), runtime.retry_rules)
             step = trip.after(failure, exchange.attempts, asyncio.get_running_loop().time())
+            asked.add(at.target.id)
+            if (
+                step is not None
+                and stops[step.stop].target.id in asked
+                and not runtime.retry_budget.withdraw()
+            ):
+                step = None
             if step is None:
                 return self._last(outcome, failure)
             if outcome.sent is not None:
@@ -199,9 +204,9 @@ class _Attempts:
     def _last(self, outcome: _Outcome, failure: Failure) -> Dispatched:
         """The client gets the last failure: as it came, or in our words when nothing came."""
         if outcome.sent is not None and failure.status is not None and failure.status >= 400:
-            tired = failure.remedy != "final" and (
-                self._exchange.attempts > 1 or self._runtime.retry_rules.max_attempts == 1
-            )
+            # A pause that was too long for us to wait for may suit the client.
+            patient = (failure.retry_after_s or 0) > self._runtime.retry_rules.retry_after_cap_s
+            tired = failure.remedy != "final" and not patient
             return replace(outcome.sent, exhausted=tired)
         if outcome.sent is not None:
             outcome.sent.answer.close()
@@ -288,14 +293,15 @@ class _Attempts:
 
     async def _read_error(self, answer: Answer, out: Outbound) -> tuple[_Outcome, bool]:
         body, ended = await _beginning(answer, _ERROR_BODY)
+        if not ended:
+            raise UpstreamError("protocol", f"the upstream's error is larger than {_ERROR_BODY} bytes")
         refuses_usage = answer.status in (400, 422) and out.hides_usage
         if refuses_usage and any(word in body for word in _USAGE_WORDS) and not self._spent():
             answer.close()
             self._runtime.never_ask_usage(str(out.call.url), self._exchange.model or "")
             return _Outcome(Failure("again", "usage_refused", answer.status, 0.0, False)), True
         failure = of_status(answer.status, dict(answer.headers), body)
-        buffered = _BufferedAnswer(answer, body)
-        return _Outcome(failure, Dispatched(buffered, out, body if ended else None)), False
+        return _Outcome(failure, Dispatched(answer, out, body)), False
 
     async def _read_whole(self, answer: Answer, out: Outbound) -> _Outcome:
         if self._exchange.endpoint == "audio" and not _is_json(answer):

@@ -16,6 +16,7 @@ from proxy.policy.facts import Decision, Endpoint, RequestFacts
 from proxy.policy.recorded import arrival
 from proxy.upstream.targets import Target
 from proxy.wire.chat import ParsedRequest
+from proxy.wire.token_estimate import Spoken
 from proxy.wire.usage import Usage
 
 _POLICY_LIMIT = 512
@@ -55,6 +56,8 @@ class Exchange:
     overhead_us: int | None = None
     first_token: float | None = None
     usage: Usage | None = None
+    spoken: Spoken = field(default_factory=Spoken)
+    """What of a streamed answer went to the client."""
     finish_reason: str | None = None
     upstream_model: str | None = None
     went_upstream: bool = False
@@ -63,6 +66,8 @@ class Exchange:
     """The whole request body came."""
     client_left: bool = False
     """The client left before its answer was complete."""
+    cut_short: bool = False
+    """A stream was left before its end: what it reported of its usage may be an early figure."""
     recorded: bool = False
 
     def __post_init__(self) -> None:

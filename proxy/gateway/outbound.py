@@ -9,13 +9,14 @@ from proxy.gateway.dialects import Outbound, client_dialect, outbound_dialect
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.guard import Headers
 from proxy.gateway.runtime import Runtime
-from proxy.gateway.translation import translate_request
 from proxy.upstream.targets import Target
 from proxy.upstream.transport import Call
 from proxy.wire.chat import ParsedRequest
 from proxy.wire.errors import RequestError
-from proxy.wire.json_scan import ask_usage, set_model, splice
-from proxy.wire.transcode import Dialect
+from proxy.wire.json_scan import ask_usage, splice
+from proxy.wire.parsed import model_edit
+from proxy.wire.transcode import translate_request
+from proxy.wire.translation import Dialect
 
 FIRST_BYTE_STREAM_S = 120.0
 FIRST_BYTE_WHOLE_S = 600.0
@@ -25,6 +26,7 @@ ANTHROPIC_VERSION = "2023-06-01"
 _FORWARDED = frozenset(
     {b"accept", b"anthropic-version", b"anthropic-beta", b"traceparent", b"tracestate", b"idempotency-key"}
 )
+_KEYS = frozenset({b"authorization", b"api-key", b"x-api-key"})
 _PRINTABLE = re.compile(rb"[\x20-\x7e]*\Z")
 
 
@@ -66,8 +68,9 @@ def _spliced(
     """The client's own bytes but for the model and the wish for usage, and whether that wish is ours."""
     edits = []
     name = target.body_model(model, exchange.path)
-    if name != parsed.model:
-        edits.append(set_model(parsed.scan, name))
+    # A form may have another model than the path, or none: in it the name is always written.
+    if name != parsed.model or parsed.form_model is not None:
+        edits.append(model_edit(parsed, name))
     hides_usage = False
     if (
         parsed.stream
@@ -120,17 +123,22 @@ def _credentials(exchange: Exchange, target: Target, dialect: Dialect) -> Sequen
     if target.auth != "passthrough":
         header = target.auth_header(native=dialect == "anthropic")
         return [header] if header is not None else []
-    own = [
-        (name.decode("ascii"), value.decode("ascii"))
-        for name, value in exchange.headers
-        if name in (b"authorization", b"api-key", b"x-api-key")
-        and name != exchange.key_header
-        and _PRINTABLE.match(value)
-    ]
-    if not own:
-        message = f"the target {target.id} passes the caller's own key on, and the request has none"
-        raise RequestError(401, "missing_upstream_key", message)
-    return own[:1]
+    for name, value in exchange.headers:
+        if name in _KEYS and name != exchange.key_header and _PRINTABLE.match(value):
+            shown = name.decode("ascii"), value.decode("ascii")
+            same = client_dialect(exchange.endpoint) == dialect
+            return [shown if same and dialect == "anthropic" else _in_style(*shown, target, dialect)]
+    message = f"the target {target.id} passes the caller's own key on, and the request has none"
+    raise RequestError(401, "missing_upstream_key", message)
+
+
+def _in_style(name: str, value: str, target: Target, dialect: Dialect) -> tuple[str, str]:
+    """The caller's key in a header that the target reads; as it came where the target reads that one."""
+    if dialect == "anthropic":
+        return "x-api-key", value[7:].strip() if value[:7].lower() == "bearer " else value
+    if target.provider == "azure-openai":
+        return (name, value) if name == "authorization" else ("api-key", value)
+    return (name, value) if name == "authorization" else ("authorization", f"Bearer {value}")
 
 
 def _listed_in_connection(headers: Headers) -> frozenset[bytes]:

@@ -19,7 +19,7 @@ from proxy.gateway.runtime import Runtime
 from proxy.upstream.targets import Target
 from proxy.upstream.transport import Answer, Call, UpstreamError
 from proxy.wire.errors import RequestError
-from proxy.wire.transcode import Dialect
+from proxy.wire.translation import Dialect
 
 _QUERY = re.compile(r"[!-\"$-~]*\Z")
 """Visible ASCII without `#`, which would end it."""

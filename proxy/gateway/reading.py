@@ -6,10 +6,11 @@ import msgspec
 
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.guard import Headers
-from proxy.gateway.routes import model_of_deployment
+from proxy.gateway.routes import MULTIPART, model_of_deployment
 from proxy.wire.chat import ParsedRequest, read_request
 from proxy.wire.errors import RequestError
 from proxy.wire.json_scan import ScanError, Span, scan_object, set_model, splice
+from proxy.wire.multipart import read_form
 
 
 def header_text(headers: Headers, wanted: bytes) -> str:
@@ -22,8 +23,11 @@ def header_text(headers: Headers, wanted: bytes) -> str:
 
 def check_content_type(exchange: Exchange) -> None:
     """Raises RequestError (415) for a body that this path does not take. Done before the body is read."""
-    if header_text(exchange.headers, b"content-type")[:10].lower() == "multipart/":
-        raise RequestError(415, "unsupported_content_type", "this path takes a JSON body")
+    given = header_text(exchange.headers, b"content-type")
+    if given[:10].lower() == "multipart/":
+        if exchange.path not in MULTIPART:
+            raise RequestError(415, "unsupported_content_type", "this path takes a JSON body")
+        exchange.content_type = given
 
 
 def read_inference(exchange: Exchange, deployment: str | None, body: bytes) -> ParsedRequest:
@@ -31,14 +35,18 @@ def read_inference(exchange: Exchange, deployment: str | None, body: bytes) -> P
 
     `deployment`: on Azure's paths the model stands in the path, whatever the body says.
     """
+    is_form = exchange.content_type[:10].lower() == "multipart/"
     if deployment is not None:
-        body = _with_model(exchange, deployment, body)
+        targets = exchange.snapshot.routes.targets if exchange.snapshot is not None else ()
+        deployment = model_of_deployment(targets, deployment)
+    if is_form:
+        return read_form(exchange.endpoint, exchange.content_type, body, deployment)
+    if deployment is not None:
+        body = _with_model(deployment, body)
     return read_request(exchange.endpoint, body)
 
 
-def _with_model(exchange: Exchange, deployment: str, body: bytes) -> bytes:
-    targets = exchange.snapshot.routes.targets if exchange.snapshot is not None else ()
-    model = model_of_deployment(targets, deployment)
+def _with_model(model: str, body: bytes) -> bytes:
     try:
         scan = scan_object(body)
     except ScanError as error:

@@ -9,8 +9,10 @@ from proxy.events.event import Event, Outcome
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.runtime import Runtime
 from proxy.policy.recorded import DECIDED, kept_facts
+from proxy.wire.token_estimate import estimated
 
 _MESSAGE_LIMIT = 500
+_CUT_SHORT = frozenset({"client_cancelled", "truncated"})
 _CODE_LIMIT = 64
 
 
@@ -94,6 +96,8 @@ def _add_facts(event: Event, exchange: Exchange) -> None:
     event.facts = kept_facts(facts, snapshot.plan, assigned)
     if exchange.decision is not None and exchange.decision.model != event.model:
         event.facts[DECIDED] = exchange.decision.model
+    if exchange.filled_max_tokens is not None:
+        event.facts["filled_max_tokens"] = exchange.filled_max_tokens
     kept_metadata = event.facts.get("metadata", {})
     event.request_metadata = {name: value for name, value in kept_metadata.items() if value is not None}
 
@@ -102,17 +106,23 @@ def _add_usage(event: Event, exchange: Exchange) -> None:
     """Unknown stays unknown: an answer without usage is never free."""
     if not exchange.went_upstream or exchange.target is None or exchange.snapshot is None:
         return
-    usage = exchange.usage
+    usage, is_estimate = exchange.usage, False
+    if event.outcome in _CUT_SHORT and (usage is None or exchange.cut_short):
+        chars = exchange.facts.prompt_chars if exchange.facts is not None else None
+        usage = estimated(chars, exchange.spoken.chars, usage)
+        is_estimate = usage is not None
     if usage is None:
         event.usage_status, event.cost_status = "unknown", "unpriced"
         return
-    event.usage_status = "reported" if usage.reported else "unknown"
+    event.usage_status = "estimated" if is_estimate else "reported" if usage.reported else "unknown"
     event.input_tokens, event.output_tokens = usage.input_tokens, usage.output_tokens
     event.cached_tokens, event.cache_write_tokens = usage.cached_tokens, usage.cache_write_tokens
     event.reasoning_tokens = usage.reasoning_tokens
     book, target = exchange.snapshot.book, exchange.target
     quote = book.quote(target.provider, event.model, target.spec)
     event.cost_nanos, event.cost_status, event.price_source = book.cost(quote, usage)
+    if is_estimate and event.cost_status == "priced":
+        event.cost_status = "estimated"
 
 
 class RefusalSampler:

@@ -21,7 +21,7 @@ from proxy.gateway.recorder import record
 from proxy.gateway.runtime import Runtime
 from proxy.upstream.transport import Answer, UpstreamError
 from proxy.wire.errors import RequestError
-from proxy.wire.transcode import Stream, StreamCutError
+from proxy.wire.translation import StreamTranscoder, TruncatedError
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -41,6 +41,7 @@ _RELAYED = frozenset(
 _RELAYED_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-", "openai-")
 _DRAIN_S = 0.5
 _BROKEN = "the upstream's answer broke off before its end"
+_COMMENT = b": keepalive\n\n"
 _NOISE_BYTES = 256
 _NOISE = (b":", b"event: ping", b"event:ping")
 
@@ -159,6 +160,7 @@ class Relay:
         await self._start([(b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no")])
         snapshot = self._exchange.snapshot
         keepalive_s = snapshot.keepalive_s if snapshot is not None else 0.0
+        self._exchange.cut_short = True
         silence = _Silence(keepalive_s, keepalive_frame(self._exchange.endpoint), self._body)
         clock = _Clock(self._sent.out.call.first_byte_s, self._sent.out.call.idle_s)
         failure: UpstreamError | None = None
@@ -166,8 +168,8 @@ class Relay:
             while not stream.done and (chunk := await self._answer.chunk()):
                 clock.check(chunk)
                 kept = stream.feed(chunk)
-                if stream.first_token and self._exchange.first_token is None:
-                    self._exchange.first_token = time.perf_counter()
+                if stream.first_token:
+                    self._note_tokens(stream, kept)
                 if stream.done:
                     silence.stop()
                     self._record_stream(stream)
@@ -182,11 +184,11 @@ class Relay:
         else:
             await self._end(stream, failure)
 
-    async def _end(self, stream: Stream, failure: UpstreamError | None) -> None:
+    async def _end(self, stream: StreamTranscoder, failure: UpstreamError | None) -> None:
         """The upstream ended without saying so."""
         try:
             tail = stream.finish()
-        except StreamCutError:
+        except TruncatedError:
             timed_out = failure is not None and failure.kind == "timeout"
             code = "upstream_timeout" if timed_out else "stream_truncated"
             message = failure.message if failure is not None else _BROKEN
@@ -199,12 +201,21 @@ class Relay:
             self._record_stream(stream)
         await self._body(tail, more=False)
 
+    def _note_tokens(self, stream: StreamTranscoder, kept: bytes) -> None:
+        """What would be known of the usage if the client left now."""
+        exchange = self._exchange
+        if exchange.first_token is None:
+            exchange.first_token = time.perf_counter()
+        exchange.spoken.add(kept)
+        exchange.usage = stream.usage
+
     def _record_stream(
-        self, stream: Stream, truncated: str | None = None, message: str | None = None
+        self, stream: StreamTranscoder, truncated: str | None = None, message: str | None = None
     ) -> None:
         exchange, status = self._exchange, self._answer.status
         exchange.usage, exchange.finish_reason = stream.usage, stream.finish_reason
         exchange.upstream_model = stream.upstream_model
+        exchange.cut_short = truncated is not None
         error = stream.error
         if error is not None:
             self._blame()
@@ -258,6 +269,7 @@ class _Silence:
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
         self._busy = False
+        self._begun = False
         self._saying: asyncio.Task[None] | None = None
         self._timer = self._loop.call_later(after_s, self._look) if after_s else None
 
@@ -265,7 +277,7 @@ class _Silence:
         """Send `data`; meanwhile nothing else is said."""
         if self._saying is not None:
             await self._saying
-        self._busy = True
+        self._busy = self._begun = True
         try:
             await self._send(data, more=more)
         finally:
@@ -288,6 +300,7 @@ class _Silence:
 
     async def _say(self) -> None:
         try:
-            await self._send(self._frame, more=True)
+            # The official Anthropic client takes nothing but comments before the first event.
+            await self._send(self._frame if self._begun else _COMMENT, more=True)
         finally:
             self._saying = None

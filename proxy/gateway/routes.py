@@ -50,6 +50,11 @@ class Place:
         return INFERENCE.get(self.below)
 
     @property
+    def dialect_endpoint(self) -> Endpoint:
+        """An endpoint of the dialect in which errors here are told."""
+        return "messages" if self.below.partition("/")[0] == "messages" else "chat"
+
+    @property
     def stored_response(self) -> str | None:
         """The id of the stored response that is asked for, if any."""
         first, _, rest = self.below.partition("/")

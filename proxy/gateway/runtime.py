@@ -15,7 +15,7 @@ from proxy.policy.schema import PolicyFile, effective_targets
 from proxy.policy.spec import seconds_of
 from proxy.prices.book import PriceBook
 from proxy.upstream.breaker import Breakers
-from proxy.upstream.retry import DEFAULT_RULES, RetryRules
+from proxy.upstream.retry import DEFAULT_RULES, RetryBudget, RetryRules
 from proxy.upstream.secrets import SecretMissingError, SecretPlace, find_secret
 from proxy.upstream.targets import RoutingTable, build_target
 from proxy.upstream.transport import Transport
@@ -86,6 +86,7 @@ class Runtime:
     """Seconds a request body may take to come."""
     max_body: int = 32 * 1024 * 1024
     retry_rules: RetryRules = DEFAULT_RULES
+    retry_budget: RetryBudget = field(default_factory=RetryBudget)
     breakers: Breakers = field(default_factory=Breakers)
     peek_s: float = 5.0
     """How long the head of a stream is held back for its first frame."""

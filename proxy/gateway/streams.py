@@ -6,7 +6,7 @@ from proxy.wire.errors import ReportedError
 from proxy.wire.native_taps import NativeTap
 from proxy.wire.sse import Frame, SseReader
 from proxy.wire.stream_tap import StreamTap
-from proxy.wire.transcode import StreamCutError
+from proxy.wire.translation import TruncatedError
 from proxy.wire.usage import Usage
 
 
@@ -21,44 +21,44 @@ class ChatStream:
 
     @property
     def usage(self) -> Usage | None:
-        """See Stream."""
+        """See StreamTranscoder."""
         return self._tap.usage
 
     @property
     def finish_reason(self) -> str | None:
-        """See Stream."""
+        """See StreamTranscoder."""
         return self._tap.finish_reason
 
     @property
     def upstream_model(self) -> str | None:
-        """See Stream."""
+        """See StreamTranscoder."""
         return self._tap.model
 
     @property
     def first_token(self) -> bool:
-        """See Stream."""
+        """See StreamTranscoder."""
         return self._tap.content
 
     @property
     def done(self) -> bool:
-        """See Stream."""
+        """See StreamTranscoder."""
         return self._tap.done
 
     @property
     def error(self) -> ReportedError | None:
-        """See Stream."""
+        """See StreamTranscoder."""
         return self._tap.error
 
     def feed(self, chunk: bytes) -> bytes:
-        """See Stream."""
+        """See StreamTranscoder."""
         return self._kept(self._reader.feed(chunk))
 
     def finish(self) -> bytes:
-        """See Stream."""
+        """See StreamTranscoder."""
         rest = self._reader.finish()
         tail = b"" if rest is None else self._kept([rest])
         if self._tap.error is None and not self._tap.complete and not self._reader.gave_up:
-            raise StreamCutError
+            raise TruncatedError
         return tail
 
     def _kept(self, frames: list[Frame]) -> bytes:
@@ -80,12 +80,12 @@ class OpaqueStream:
         self.first_token = False
 
     def feed(self, chunk: bytes) -> bytes:
-        """See Stream."""
+        """See StreamTranscoder."""
         self.first_token = True
         return chunk
 
     def finish(self) -> bytes:
-        """See Stream."""
+        """See StreamTranscoder."""
         return b""
 
 
@@ -98,46 +98,46 @@ class NativeStream:
 
     @property
     def usage(self) -> Usage | None:
-        """See Stream."""
+        """See StreamTranscoder."""
         return self._tap.usage
 
     @property
     def finish_reason(self) -> str | None:
-        """See Stream."""
+        """See StreamTranscoder."""
         return self._tap.finish_reason
 
     @property
     def upstream_model(self) -> str | None:
-        """See Stream."""
+        """See StreamTranscoder."""
         return self._tap.model
 
     @property
     def first_token(self) -> bool:
-        """See Stream."""
+        """See StreamTranscoder."""
         return self._tap.content
 
     @property
     def done(self) -> bool:
-        """See Stream."""
+        """See StreamTranscoder."""
         return self._tap.done
 
     @property
     def error(self) -> ReportedError | None:
-        """See Stream."""
+        """See StreamTranscoder."""
         return self._tap.error
 
     def feed(self, chunk: bytes) -> bytes:
-        """See Stream."""
+        """See StreamTranscoder."""
         frames = self._reader.feed(chunk)
         for frame in frames:
             self._tap.see(frame)
         return b"".join(frame.raw for frame in frames)
 
     def finish(self) -> bytes:
-        """See Stream."""
+        """See StreamTranscoder."""
         rest = self._reader.finish()
         if rest is not None:
             self._tap.see(rest)
         if self._tap.error is None and not self._tap.done and not self._reader.gave_up:
-            raise StreamCutError
+            raise TruncatedError
         return b"" if rest is None else rest.raw

@@ -19,13 +19,14 @@ from functools import cached_property
 from pathlib import Path as FilePath
 from textwrap import dedent
 
-from proxy.policy.conditions import zone_of
+from proxy.policy.conditions import Matcher, zone_of
 from proxy.policy.diagnostics import Diagnostic, Fix, Severity
 from proxy.policy.document import Document, MappingNode, Path, ScalarNode, SequenceNode
 from proxy.policy.kinds import SPELLINGS
 from proxy.policy.kinds.registry import ConditionedSpec, Kind
 from proxy.policy.kinds.traffic_split import TrafficSplit
 from proxy.policy.model_lifecycle import LIFECYCLES, Lifecycle
+from proxy.policy.recovery import Recovered
 from proxy.policy.schema import PolicyFile, effective_targets
 from proxy.policy.spec import Spec
 from proxy.policy.targets import TargetSpec
@@ -63,12 +64,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Context:
-    """One lint run over what could be read. `unread`: paths of the places something was reported at already."""
+    """One lint run over what could be read. `problems`: what was reported while reading."""
 
     document: Document
     file: PolicyFile
     surroundings: Surroundings
     problems: tuple[Diagnostic, ...] = ()
+    recovered: Recovered | None = None
+    """Set when a part of the text had to be left out because of its syntax."""
 
     @cached_property
     def targets(self) -> list[TargetSpec]:
@@ -76,9 +79,21 @@ class Context:
         return effective_targets(self.file, self.surroundings.env)
 
     @cached_property
+    def _serving(self) -> tuple[list[tuple[TargetSpec, Matcher]], dict[str, TargetSpec | None]]:
+        """Each target with what it serves ready to match, and the models asked for so far."""
+        return [(target, Matcher(target.models)) for target in self.targets], {}
+
+    def server(self, model: str) -> TargetSpec | None:
+        """The first target that serves `model`."""
+        targets, known = self._serving
+        if model not in known:
+            known[model] = next((target for target, serves in targets if serves(model)), None)
+        return known[model]
+
+    @cached_property
     def targets_read(self) -> bool:
         """Whether every target could be read; otherwise nobody can say what is not served."""
-        if self.document.problems:
+        if self.document.problems or (self.recovered is not None and self.recovered.section != "policies"):
             return False
         node = self.document.find(("providers", "targets"))
         written = len(node.items) if isinstance(node, SequenceNode) else 0
@@ -91,9 +106,11 @@ class Context:
         """The enabled policies in file order; None stands for one or more that could not be read."""
         chain: list[ConditionedSpec | None] = []
         expected = 0
+        gap = self.recovered.first_line if self.recovered is not None else 0
         for policy in self.file.policies:
-            if policy.path[1] != expected:
+            if policy.path[1] != expected or 0 < gap < policy.line:
                 chain.append(None)
+                gap = 0
             expected = int(policy.path[1]) + 1
             if policy.enabled:
                 chain.append(policy)

@@ -29,7 +29,16 @@ from proxy.policy.document import (
     has_unprintable,
     shown,
 )
-from proxy.policy.spec import FreeText, MayBeEmpty, Nested, OneOrMany, Renaming, SecretRef, Spec
+from proxy.policy.spec import (
+    FreeText,
+    MayBeEmpty,
+    Nested,
+    NotOneOfError,
+    OneOrMany,
+    Renaming,
+    SecretRef,
+    Spec,
+)
 from proxy.policy.suggestions import nearest, normal, spelled_span, variable_for
 from proxy.policy.text_edits import EditError, replace_scalar
 
@@ -253,7 +262,10 @@ class Converter:
         kind = "a whole number such as 2000" if whole else "a number such as 95 or 33.4"
         if not _NUMBER.match(node.value) or (whole and "." in node.value):
             message = f"{_name(path)} must be {kind}, found {shown(node.value, 40) or 'nothing'}"
-            return self.report("wrong-type", message, path)
+            plain = node.value.strip().removesuffix("%").rstrip().replace("_", "")
+            fits = _NUMBER.match(plain) and not (whole and "." in plain)
+            fix = Fix(f"write {plain}", (TextEdit(node.start, node.end, plain),)) if fits else None
+            return self.report("wrong-type", message, path, fix=fix)
         if node.style is not None:
             fix = Fix("remove the quotes", (TextEdit(node.start, node.end, node.value),))
             message = f"{_name(path)} must be {kind} without quotes"
@@ -326,10 +338,23 @@ class Converter:
             )
         elif kind == "value_error":
             subject = _owner(self.document, path) if place == path else _name(place)
-            fix = self._respelled(place)
+            fix = self._respelled(place) or self._one_of(place, context["error"])
             self.report("bad-value", f"{subject} {context['error']}", place, fix=fix)
         else:
             self.report("bad-value", f"{_name(place)}: {detail['msg']}", place)
+
+    def _one_of(self, path: Path, error: object) -> Fix | None:
+        """The nearest of the words that would have done."""
+        node = self.document.find(path)
+        if not isinstance(error, NotOneOfError) or not isinstance(node, ScalarNode):
+            return None
+        return self._write(path, nearest(node.value, error.choices))
+
+    def _write(self, path: Path, value: str | None) -> Fix | None:
+        try:
+            return Fix(f"write {value}", (replace_scalar(self.document, path, value),)) if value else None
+        except EditError:
+            return None
 
     def _respelled(self, path: Path) -> Fix | None:
         """A span in words (`3 days`) as the file writes it, or a weight with the decimals it may have."""
@@ -342,12 +367,7 @@ class Converter:
             written = f"{round(Decimal(node.value), 3):f}".rstrip("0").rstrip(".")
         else:
             return None
-        if written is None:
-            return None
-        try:
-            return Fix(f"write {written}", (replace_scalar(self.document, path, written),))
-        except EditError:
-            return None
+        return self._write(path, written)
 
 
 def _is_alias(node: Node) -> bool:

@@ -12,6 +12,7 @@ from proxy.policy.check import Context, Surroundings
 from proxy.policy.checks import CHECKS
 from proxy.policy.diagnostics import Diagnostic
 from proxy.policy.document import Document, parse
+from proxy.policy.recovery import recover
 from proxy.policy.schema import PolicyFile, read
 
 __all__ = ["CHECKS", "LintResult", "Surroundings", "lint"]
@@ -39,11 +40,13 @@ class LintResult:
 def lint(text: str, surroundings: Surroundings) -> LintResult:
     """Check `text`. Never raises on any text."""
     document = parse(text)
-    if document.root is None:
+    recovered = recover(document)
+    readable = recovered.document if recovered is not None else document
+    if readable.root is None:
         return LintResult(_in_order(document.problems), None, document)
-    policy_file, found = read(document)
+    policy_file, found = read(readable)
     told = (*document.problems, *found)
-    context = Context(document, policy_file, surroundings, told)
+    context = Context(readable, policy_file, surroundings, told, recovered)
     diagnostics = _in_order((*told, *_findings(context)))
     result = LintResult(diagnostics, None, document)
     return LintResult(diagnostics, policy_file, document) if result.clean else result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
@@ -74,6 +75,14 @@ class Nested:
     """Marks a value that may be a word, nothing, or a mapping read as `model`."""
 
     model: type[Spec]
+
+
+class NotOneOfError(ValueError):
+    """A word that is none of the `choices`; the nearest one can be offered instead."""
+
+    def __init__(self, message: str, choices: Iterable[str]) -> None:
+        super().__init__(message)
+        self.choices = tuple(choices)
 
 
 def seconds_of(text: str) -> float | None:

@@ -21,6 +21,7 @@ from proxy.policy.spec import (
     Money,
     Name,
     Nested,
+    NotOneOfError,
     Pattern,
     Renaming,
     SecretRef,
@@ -180,7 +181,7 @@ class ProviderDetail(Spec):
 
 def _check_provider(value: object) -> object:
     if isinstance(value, str) and value not in PROVIDERS:
-        raise ValueError(f"must be one of {', '.join(PROVIDERS)}")
+        raise NotOneOfError(f"must be one of {', '.join(PROVIDERS)}", PROVIDERS)
     return value
 
 

@@ -215,6 +215,7 @@ class GatewayService:
         self.info.reason = None if running else f"no policy runs: {self.config.file.reason}"
 
     def _announce(self) -> None:
+        certificate = self._options.tls_cert
         self._state.announce(
             RunRecord(
                 pid=self.info.pid,
@@ -223,6 +224,7 @@ class GatewayService:
                 policy=str(self.config.path),
                 version=self.info.version,
                 started=rfc3339(self.info.started_ms),
+                certificate=str(certificate.absolute()) if certificate is not None else None,
             )
         )
 

@@ -22,6 +22,13 @@ class RunRecord:
     policy: str
     version: str
     started: str
+    certificate: str | None = None
+    """File of the certificate both listeners show; None: plain HTTP."""
+
+    @property
+    def api_url(self) -> str:
+        """Base address of the control API."""
+        return f"{'https' if self.certificate else 'http'}://{self.api}"
 
 
 class StateDir:

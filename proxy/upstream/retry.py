@@ -8,6 +8,7 @@ A failure is of one of three kinds. *Final*: the request itself is at fault, eve
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -136,6 +137,44 @@ def _number(text: str) -> float | None:
     ):
         return None
     return float(text)
+
+
+class RetryBudget:
+    """Keeps retries from becoming a flood while an upstream is down: a token bucket.
+
+    Every request puts in a tenth of a token, every second ten; asking a target again that has just failed takes
+    one out. Asking another target takes none.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        share: float = 0.1,
+        per_s: float = 10.0,
+        capacity: float = 100.0,
+    ) -> None:
+        """`clock`: monotonic seconds."""
+        self._clock = clock
+        self._share = share
+        self._per_s = per_s
+        self._capacity = capacity
+        self._tokens = capacity
+        self._at = clock()
+
+    def deposit(self) -> None:
+        """A request came."""
+        self._tokens = min(self._capacity, self._tokens + self._share)
+
+    def withdraw(self) -> bool:
+        """Whether there is room for a retry, which is then taken."""
+        now = self._clock()
+        self._tokens = min(self._capacity, self._tokens + (now - self._at) * self._per_s)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,15 @@ it is the vendor's business. Only what would be ambiguous or cannot be routed is
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.policy.facts import Endpoint
 from proxy.wire.errors import RequestError
-from proxy.wire.json_scan import Scan, ScanError, Span, scan_object
+from proxy.wire.json_scan import Scan, ScanError, scan_object
+from proxy.wire.parsed import ParsedRequest, checked_model, model_edit
 from proxy.wire.prompt_text import count_prompt, decode
+
+__all__ = ["ParsedRequest", "model_edit", "read_request"]
 
 _READ_ONCE = frozenset(
     {
@@ -36,31 +38,7 @@ _READ_ONCE = frozenset(
     }
 )
 _LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
-_MODEL_LIMIT = 256
 _INT64 = 2**63 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedRequest:
-    """A request body, read once."""
-
-    body: bytes
-    scan: Scan
-    model: str
-    stream: bool = False
-    asks_usage: bool = False
-    """Whether the client itself asked for the usage frame of a stream."""
-    max_tokens: int | None = None
-    prompt_chars: int | None = None
-    has_tools: bool = False
-    has_images: bool = False
-    user: str | None = None
-    safety_identifier: str | None = None
-    metadata: dict[str, str] = field(default_factory=dict)
-    previous_response_id: str | None = None
-    """The stored response that this one goes on from (responses)."""
-    form_model: Span | None = None
-    """Where the model stands in the body of a form; None: the body is JSON."""
 
 
 def read_request(endpoint: Endpoint, body: bytes) -> ParsedRequest:
@@ -76,6 +54,8 @@ def read_request(endpoint: Endpoint, body: bytes) -> ParsedRequest:
         raise RequestError(400, "duplicate_key", message, param=twice[0])
     chars, images = count_prompt(endpoint, scan)
     metadata = _metadata(scan)
+    if endpoint == "messages":
+        _one_user(scan)
     return ParsedRequest(
         body=body,
         scan=scan,
@@ -97,14 +77,7 @@ def _model(scan: Scan) -> str:
     if "model" not in scan.values:
         raise RequestError(400, "missing_model", "the body names no model: add a key model", param="model")
     model = _string(scan, "model")
-    if not model:
-        raise RequestError(
-            400, "invalid_model", "model must be the name of a model, as a string", param="model"
-        )
-    if len(model) > _MODEL_LIMIT:
-        message = f"the name of the model is longer than {_MODEL_LIMIT} characters"
-        raise RequestError(400, "invalid_model", message, param="model")
-    return model
+    return checked_model(model or "")
 
 
 def _value(scan: Scan, key: str) -> Any:
@@ -149,6 +122,14 @@ def _whole(value: Any) -> int | None:
     if isinstance(value, float) and not value.is_integer():
         return None
     return max(-_INT64, min(int(value), _INT64))
+
+
+def _one_user(scan: Scan) -> None:
+    """Raises RequestError (400) for a second `metadata.user_id`."""
+    raw = scan.raw("metadata")
+    if raw is not None and raw[:1] == b"{" and "user_id" in scan_object(raw).repeated:
+        message = "the key user_id stands twice in metadata: which one is meant cannot be told"
+        raise RequestError(400, "duplicate_key", message, param="metadata.user_id")
 
 
 def _metadata(scan: Scan) -> dict[str, str]:

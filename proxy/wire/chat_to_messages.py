@@ -10,14 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from proxy.base.sanitise import sanitise
+from proxy.wire import claude_models
 from proxy.wire.chat import ParsedRequest
 from proxy.wire.chat_turns import JSON_TOOL, turns
-from proxy.wire.claude_models import (
-    can_think,
-    default_max_tokens,
-    structures_output,
-    takes_one_sampling,
-)
+from proxy.wire.closed_schema import closed_schema
 from proxy.wire.errors import RequestError
 from proxy.wire.json_values import dump, items, load_object, mapping, text
 from proxy.wire.translation import Translated
@@ -38,11 +35,15 @@ _SAYS_NOTHING: Mapping[str, tuple[Any, ...]] = {
     "modalities": (["text"],),
 }
 """Values that mean what the other dialect does anyway."""
-_BUDGETS = {"low": 1_024, "medium": 4_096, "high": 16_384, "xhigh": 32_768}
+_SAMPLING = ("temperature", "top_p", "top_k")
+_BUDGETS = {"low": 1_024, "medium": 4_096, "high": 16_384, "xhigh": 32_768, "max": 32_768}
 """Tokens to think with, by effort. The least that is taken is 1024."""
+_NO_EFFORT = ("none", "minimal")
 _LEAST_BUDGET = 1_024
 _LONGEST_USER = 256
-_OPEN_OBJECT = {"type": "object", "properties": {}}
+_MOST_STRICT_TOOLS = 20
+"""More strict tools in one request are refused by the vendor."""
+_OPEN_OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
 
 
 def messages_request(parsed: ParsedRequest, model: str) -> Translated:
@@ -62,6 +63,7 @@ class _Translation:
         self._out: dict[str, Any] = {"model": model}
         self._dropped: list[str] = []
         self._json_tool = False
+        self._strict = claude_models.structures_output(model)
 
     def whole(self) -> Translated:
         if self._request.get("functions") or self._request.get("function_call"):
@@ -92,7 +94,7 @@ class _Translation:
             if value is not None:
                 self._out["max_tokens"] = value
                 return None
-        self._out["max_tokens"] = default_max_tokens(self._model)
+        self._out["max_tokens"] = claude_models.default_max_tokens(self._model)
         return int(self._out["max_tokens"])
 
     def _stops(self) -> None:
@@ -108,7 +110,9 @@ class _Translation:
     # Tools.
 
     def _tools(self) -> None:
-        tools = [self._tool(number, tool) for number, tool in enumerate(items(self._request, "tools"))]
+        given = items(self._request, "tools")
+        self._strict = self._strict and len(given) <= _MOST_STRICT_TOOLS
+        tools = [self._tool(number, tool) for number, tool in enumerate(given)]
         choice = self._request.get("tool_choice")
         if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
             allowed = mapping(choice, "allowed_tools") or choice
@@ -130,7 +134,10 @@ class _Translation:
         kind = text(tool, "type") or "function"
         function = mapping(tool, "function")
         if kind != "function" or not text(function, "name"):
-            raise _refused(f"tools[{number}]", f"a tool of type {kind!r} cannot be given to this model")
+            message = (
+                f"a tool of type '{sanitise(kind, 80)}' cannot be given to this model, or it has no name"
+            )
+            raise _refused(f"tools[{number}]", message)
         made: dict[str, Any] = {"name": function["name"]}
         if text(function, "description"):
             made["description"] = function["description"]
@@ -139,7 +146,11 @@ class _Translation:
         if isinstance(tool, dict) and isinstance(tool.get("cache_control"), dict):
             made["cache_control"] = tool["cache_control"]
         if function.get("strict") is True:
-            self._dropped.append("tools.strict")
+            closed = closed_schema(made["input_schema"]) if self._strict else None
+            if closed is None:
+                self._dropped.append("tools.strict")
+            else:
+                made |= {"input_schema": closed, "strict": True}
         return made
 
     @staticmethod
@@ -161,26 +172,32 @@ class _Translation:
         if kind in ("", "text"):
             return
         if kind not in ("json_schema", "json_object"):
-            raise _refused("response_format", f"response_format {kind!r} cannot be carried to this model")
+            message = f"response_format '{sanitise(kind, 80)}' cannot be carried to this model"
+            raise _refused("response_format", message)
         given = mapping(wanted, "json_schema")
         schema = given.get("schema") if kind == "json_schema" else None
-        if isinstance(schema, dict) and given.get("strict") is True and structures_output(self._model):
-            self._out["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+        native = claude_models.structures_output(self._model) and isinstance(schema, dict)
+        closed = closed_schema(schema) if native and isinstance(schema, dict) else None
+        if closed is not None:
+            self._out["output_config"] = {"format": {"type": "json_schema", "schema": closed}}
         elif self._out.get("tools"):
             # Forcing a tool of ours would keep the model from calling the client's.
             self._dropped.append("response_format")
         else:
-            self._json_tool = True
-            shape = schema if isinstance(schema, dict) else _OPEN_OBJECT
-            self._out["tools"] = [
-                {
-                    "name": JSON_TOOL,
-                    "description": text(given, "description")
-                    or "Gives the answer in the form that is wanted.",
-                    "input_schema": {"type": "object", **shape},
-                }
-            ]
-            self._out["tool_choice"] = {"type": "tool", "name": JSON_TOOL}
+            self._ask_by_tool(
+                schema if isinstance(schema, dict) else _OPEN_OBJECT, text(given, "description")
+            )
+
+    def _ask_by_tool(self, schema: dict[str, Any], description: str) -> None:
+        self._json_tool = True
+        tool = {
+            "name": JSON_TOOL,
+            "description": description
+            or "Gives the whole answer, as a JSON object in the form that is wanted.",
+            "input_schema": {"type": "object", **schema},
+        }
+        self._out["tools"] = [tool]
+        self._out["tool_choice"] = {"type": "tool", "name": JSON_TOOL}
 
     # How the model works.
 
@@ -189,43 +206,75 @@ class _Translation:
         effort = self._request.get("reasoning_effort")
         if isinstance(given, dict):
             self._out["thinking"] = given
-        elif isinstance(effort, str) and effort not in ("none", "minimal"):
-            budget = self._budget(effort)
-            if budget is None:
-                self._dropped.append("reasoning_effort")
-            else:
-                self._out["thinking"] = {"type": "enabled", "budget_tokens": budget}
+            self._drop_unless("reasoning_effort", effort is None)
+        elif effort in _NO_EFFORT:
+            if claude_models.thinks_unasked(self._model):
+                self._config("effort", "low")
+        elif isinstance(effort, str) and effort in _BUDGETS:
+            self._effort(effort)
+        else:
+            self._drop_unless("reasoning_effort", effort is None)
+
+    def _effort(self, effort: str) -> None:
+        if claude_models.thinks_by_effort(self._model):
+            lower = effort == "xhigh" and not claude_models.knows_highest_effort(self._model)
+            self._config("effort", "high" if lower else effort)
+            if not self._forces_tool():
+                self._out["thinking"] = {"type": "adaptive"}
+            return
+        budget = self._budget(effort)
+        if budget is None:
+            self._dropped.append("reasoning_effort")
+        else:
+            self._out["thinking"] = {"type": "enabled", "budget_tokens": budget}
+
+    def _config(self, name: str, value: Any) -> None:
+        self._out.setdefault("output_config", {})[name] = value
+
+    def _forces_tool(self) -> bool:
+        """Whether a tool must be called: the vendor refuses thinking before it."""
+        return mapping(self._out, "tool_choice").get("type") in ("any", "tool")
 
     def _budget(self, effort: str) -> int | None:
-        """Tokens to think with; None where the vendor would refuse the request for it."""
-        wanted, limit = _BUDGETS.get(effort), self._out["max_tokens"]
-        forced = mapping(self._out, "tool_choice").get("type") in ("any", "tool")
-        if wanted is None or forced or not can_think(self._model) or _unthinking_tool_turn(self._out):
+        """Tokens to think with, which leave as many to answer; None where the vendor would refuse the request."""
+        limit = self._out["max_tokens"]
+        if self._forces_tool() or _unthinking_tool_turn(self._out):
+            return None
+        if not claude_models.thinks_by_budget(self._model):
             return None
         if not isinstance(limit, int) or limit <= _LEAST_BUDGET:
             return None
-        return min(wanted, limit - 1)
+        return min(_BUDGETS[effort], max(_LEAST_BUDGET, limit // 2))
 
     def _sampling(self) -> None:
-        temperature, top_p = self._request.get("temperature"), self._request.get("top_p")
-        thinks = mapping(self._out, "thinking").get("type") == "enabled"
-        if isinstance(temperature, int | float) and not isinstance(temperature, bool):
-            if thinks:
-                self._drop_unless("temperature", temperature == 1)
-            else:
-                self._drop_unless("temperature", temperature <= 1)
-                self._out["temperature"] = min(temperature, 1)
-        if top_p is not None:
-            excluded = "temperature" in self._out and takes_one_sampling(self._model)
-            if (thinks and not _at_least(top_p, 0.95)) or (excluded and top_p != 1):
-                self._dropped.append("top_p")
-            elif not excluded:
-                self._out["top_p"] = top_p
-        if self._request.get("top_k") is not None:
-            if thinks:
-                self._dropped.append("top_k")
-            else:
-                self._out["top_k"] = self._request["top_k"]
+        """Temperature, top_p and top_k, as far as the model takes them; what is no number the vendor judges."""
+        given = {name: self._request[name] for name in _SAMPLING if self._request.get(name) is not None}
+        thinks = mapping(self._out, "thinking").get("type") in ("enabled", "adaptive")
+        if not claude_models.takes_sampling(self._model):
+            self._dropped += [name for name, value in given.items() if value != 1]
+            return
+        temperature, top_p = given.get("temperature"), given.get("top_p")
+        if thinks:
+            self._drop_unless("temperature", temperature in (None, 1))
+            self._drop_unless("top_k", "top_k" not in given)
+            if top_p is not None and top_p != 1:
+                self._keep_or_drop("top_p", top_p, _at_least(top_p, 0.95))
+            return
+        if temperature is not None:
+            above = isinstance(temperature, int | float) and temperature > 1
+            self._out["temperature"] = 1 if above else temperature
+            self._drop_unless("temperature", not above)
+        if top_p is not None and not (top_p == 1 and temperature is not None):
+            alone = temperature is None or not claude_models.takes_one_sampling(self._model)
+            self._keep_or_drop("top_p", top_p, alone)
+        if "top_k" in given:
+            self._out["top_k"] = given["top_k"]
+
+    def _keep_or_drop(self, name: str, value: Any, kept: bool) -> None:
+        if kept:
+            self._out[name] = value
+        else:
+            self._dropped.append(name)
 
     def _drop_unless(self, name: str, carried: bool) -> None:
         if not carried:
@@ -234,10 +283,10 @@ class _Translation:
     def _identity(self) -> None:
         for name in ("safety_identifier", "user"):
             value = text(self._request, name)
-            if value and len(value) <= _LONGEST_USER:
+            if value and "metadata" not in self._out and len(value) <= _LONGEST_USER:
                 self._out["metadata"] = {"user_id": value}
-                break
-            self._drop_unless(name, not value)
+            else:
+                self._drop_unless(name, not value or mapping(self._out, "metadata").get("user_id") == value)
         tier = self._request.get("service_tier")
         if tier in ("auto", "default"):
             self._out["service_tier"] = "auto" if tier == "auto" else "standard_only"

@@ -1,20 +1,26 @@
-"""What Anthropic's models can do, by their names. Source: the vendor's model and feature pages."""
+"""What Anthropic's models take, by their names. Source: the vendor's model, feature and migration pages.
+
+A name that tells no version is taken for a new model's, but keeps what it is asked: the vendor judges.
+"""
 
 from __future__ import annotations
 
 import re
 
-_VERSION = re.compile(r"claude-(?:(?P<old>\d+(?:-\d)?)-)?(?:[a-z]+)(?:-(?P<new>\d+(?:-\d{1,2}(?!\d))?))?")
+_VERSION = re.compile(
+    r"claude-(?:(?P<old>\d+(?:[.-]\d{1,2})?)-)?[a-z]+(?:-(?P<new>\d+(?:[.-]\d{1,2}(?!\d))?))?"
+    r"|claude-(?P<first>\d+(?:\.\d)?)"
+)
 _UNKNOWN = (99, 0)
 
 
 def version(model: str) -> tuple[int, int]:
     """Major and minor version of a Claude model's name; a very high one when it tells none."""
     found = _VERSION.search(model)
-    numbers = (found.group("old") or found.group("new")) if found is not None else None
-    if not numbers:
+    numbers = next((word for word in found.groups() if word), None) if found is not None else None
+    if numbers is None:
         return _UNKNOWN
-    major, _, minor = numbers.partition("-")
+    major, _, minor = numbers.replace(".", "-").partition("-")
     return int(major), int(minor or 0)
 
 
@@ -24,14 +30,34 @@ def default_max_tokens(model: str) -> int:
     return 4_096 if made < (3, 5) else 8_192 if made < (3, 7) else 16_384
 
 
-def can_think(model: str) -> bool:
-    """Whether it takes `thinking` with a budget."""
-    return version(model) >= (3, 7)
+def thinks_by_budget(model: str) -> bool:
+    """Whether thinking is asked for by a number of tokens."""
+    return (3, 7) <= version(model) < (4, 6)
+
+
+def thinks_by_effort(model: str) -> bool:
+    """Whether it thinks as it sees fit (`adaptive`), guided by `output_config.effort`."""
+    return version(model) >= (4, 6)
+
+
+def thinks_unasked(model: str) -> bool:
+    """Whether it thinks when nothing is said of thinking. Some of these cannot be told not to."""
+    return _UNKNOWN > version(model) >= (5, 0)
+
+
+def knows_highest_effort(model: str) -> bool:
+    """Whether it takes the effort `xhigh`."""
+    return version(model) >= (4, 7)
 
 
 def structures_output(model: str) -> bool:
-    """Whether it takes `output_config.format` with a JSON schema."""
-    return version(model) >= (4, 5) or "opus-4-1" in model
+    """Whether it takes `output_config.format` with a JSON schema, and `strict` tools."""
+    return version(model) >= (4, 5)
+
+
+def takes_sampling(model: str) -> bool:
+    """Whether it takes a `temperature`, `top_p` or `top_k` other than the default."""
+    return version(model) < (4, 7) or version(model) == _UNKNOWN
 
 
 def takes_one_sampling(model: str) -> bool:

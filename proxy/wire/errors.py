@@ -1,7 +1,8 @@
-"""Errors in the OpenAI dialect."""
+"""Errors in the OpenAI and the Anthropic dialect."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,18 @@ _TYPES = {
     503: "service_unavailable_error",
     504: "timeout_error",
 }
+_ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+"""https://docs.anthropic.com/en/api/errors"""
 
 
 class RequestError(Exception):
@@ -52,6 +65,26 @@ def error_body(status: int, code: str | None, message: str, param: str | None = 
 def error_frame(status: int, code: str, message: str) -> bytes:
     """An error inside a stream: one data frame. No `[DONE]` follows it, for the answer is not complete."""
     return b"data: " + error_body(status, code, message) + b"\n\n"
+
+
+def anthropic_kind(status: int) -> str:
+    """The type of an Anthropic error with that status."""
+    return _ANTHROPIC_TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
+
+
+def anthropic_error_body(
+    kind: str, message: str, *, request_id: str | None = None, extra: Mapping[str, Any] | None = None
+) -> bytes:
+    """The body of an Anthropic error, as JSON. `extra`: further fields of the error object."""
+    value: dict[str, Any] = {"type": "error", "error": {"type": kind, "message": message, **(extra or {})}}
+    if request_id is not None:
+        value["request_id"] = request_id
+    return msgspec.json.encode(value)
+
+
+def anthropic_error_frame(kind: str, message: str, *, request_id: str | None = None) -> bytes:
+    """An error inside a stream of messages: the event `error`. Nothing follows it."""
+    return b"event: error\ndata: " + anthropic_error_body(kind, message, request_id=request_id) + b"\n\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import msgspec
@@ -14,10 +15,21 @@ def load_object(data: bytes) -> dict[str, Any] | None:
         value = msgspec.json.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         try:
-            value = json.loads(data)
+            value = json.loads(data, parse_constant=_no_number, parse_float=_finite)
         except (ValueError, RecursionError):
             return None
     return value if isinstance(value, dict) else None
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("a number is out of range")
+    return number
 
 
 def dump(value: Any) -> bytes:

@@ -8,7 +8,7 @@ import msgspec
 
 from proxy.wire.chat_turns import JSON_TOOL
 from proxy.wire.errors import ReportedError, error_body, read_error
-from proxy.wire.json_values import dump, load_object, mapping, text
+from proxy.wire.json_values import dump, items, load_object, mapping, text
 from proxy.wire.translation import WholeAnswer
 from proxy.wire.usage import Usage, anthropic_usage
 
@@ -26,18 +26,11 @@ FINISH = {
 
 
 class _Block(msgspec.Struct):
-    type: str = ""
-    text: str = ""
-    id: str = ""
-    name: str = ""
     input: msgspec.Raw = msgspec.Raw(b"{}")
-    thinking: str = ""
-    signature: str = ""
-    data: str = ""
 
 
 class _Content(msgspec.Struct):
-    content: list[_Block] = []
+    content: list[_Block]
 
 
 _CONTENT = msgspec.json.Decoder(_Content)
@@ -52,15 +45,11 @@ def chat_completion(body: bytes, created: int, *, json_tool: bool = False) -> Wh
     message = load_object(body)
     if message is None or message.get("type") != "message":
         return None
-    try:
-        blocks = _CONTENT.decode(body).content
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
     usage = anthropic_usage(mapping(message, "usage"))
     reason = text(message, "stop_reason")
     choice: dict[str, Any] = {
         "index": 0,
-        "message": _message(blocks, json_tool),
+        "message": _message(_blocks(message, body), refusal_of(message), json_tool),
         "logprobs": None,
         "finish_reason": finish_reason(reason, json_tool),
     }
@@ -85,37 +74,59 @@ def finish_reason(reason: str, json_tool: bool) -> str:
     return FINISH.get(reason, "stop")
 
 
-def _message(blocks: list[_Block], json_tool: bool) -> dict[str, Any]:
-    written = "".join(block.text for block in blocks if block.type == "text")
-    calls = [block for block in blocks if block.type == "tool_use"]
+def refusal_of(value: dict[str, Any]) -> str | None:
+    """Why the vendor refused, in its words: `stop_details` of a message or of a `message_delta`."""
+    return text(mapping(value, "stop_details"), "explanation") or None
+
+
+def _blocks(message: dict[str, Any], body: bytes) -> list[dict[str, Any]]:
+    """The content blocks, the `input` of each as its own JSON text."""
+    blocks = [block for block in items(message, "content") if isinstance(block, dict)]
+    try:
+        inputs = [bytes(block.input) for block in _CONTENT.decode(body).content]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        inputs = [dump(block.get("input", {})) for block in blocks]
+    if len(inputs) != len(blocks):  # the key `content` stands twice in the body
+        inputs = [dump(block.get("input", {})) for block in blocks]
+    return [{**block, "input": given.decode()} for block, given in zip(blocks, inputs, strict=True)]
+
+
+def _message(blocks: list[dict[str, Any]], refusal: str | None, json_tool: bool) -> dict[str, Any]:
+    written = "".join(text(block, "text") for block in blocks if block.get("type") == "text")
+    calls = [block for block in blocks if block.get("type") == "tool_use"]
     if json_tool:
-        written = next((_arguments(call) for call in calls if call.name == JSON_TOOL), written)
-        calls = [call for call in calls if call.name != JSON_TOOL]
-    message: dict[str, Any] = {"role": "assistant", "content": written or None, "refusal": None}
+        written = next((_arguments(call) for call in calls if call.get("name") == JSON_TOOL), written)
+        calls = [call for call in calls if call.get("name") != JSON_TOOL]
+    message: dict[str, Any] = {"role": "assistant", "content": written or None, "refusal": refusal}
     if calls:
         message["tool_calls"] = [
             {
-                "id": call.id,
+                "id": text(call, "id"),
                 "type": "function",
-                "function": {"name": call.name, "arguments": _arguments(call)},
+                "function": {"name": text(call, "name"), "arguments": _arguments(call)},
             }
             for call in calls
         ]
-    thinking = [block for block in blocks if block.type in ("thinking", "redacted_thinking")]
+    thinking = [block for block in blocks if block.get("type") in ("thinking", "redacted_thinking")]
     if thinking:
-        message["reasoning_content"] = "".join(block.thinking for block in thinking) or None
+        message["reasoning_content"] = "".join(text(block, "thinking") for block in thinking) or None
         message["thinking_blocks"] = [_thinking(block) for block in thinking]
     return message
 
 
-def _arguments(call: _Block) -> str:
-    return bytes(call.input).decode("utf-8", "replace") or "{}"
+def _arguments(call: dict[str, Any]) -> str:
+    written = text(call, "input")
+    return written if written.startswith("{") else "{}"
 
 
-def _thinking(block: _Block) -> dict[str, Any]:
-    if block.type == "redacted_thinking":
-        return {"type": block.type, "data": block.data}
-    return {"type": block.type, "thinking": block.thinking, "signature": block.signature}
+def _thinking(block: dict[str, Any]) -> dict[str, Any]:
+    if block["type"] == "redacted_thinking":
+        return {"type": block["type"], "data": text(block, "data")}
+    return {
+        "type": block["type"],
+        "thinking": text(block, "thinking"),
+        "signature": text(block, "signature"),
+    }
 
 
 def chat_usage(usage: Usage) -> dict[str, Any]:
@@ -126,8 +137,10 @@ def chat_usage(usage: Usage) -> dict[str, Any]:
         "completion_tokens": outputs,
         "total_tokens": inputs + outputs,
     }
-    if usage.cached_tokens is not None:
-        report["prompt_tokens_details"] = {"cached_tokens": usage.cached_tokens}
+    cache = {"cached_tokens": usage.cached_tokens, "cache_write_tokens": usage.cache_write_tokens}
+    told = {name: count for name, count in cache.items() if count is not None}
+    if told:
+        report["prompt_tokens_details"] = told
     if usage.reasoning_tokens is not None:
         report["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
     return report

@@ -1,4 +1,8 @@
-"""Anthropic's event stream as OpenAI's chat chunks, event by event."""
+"""Anthropic's event stream as OpenAI's chat chunks, event by event.
+
+Source: the streaming references of both vendors. Thinking goes out as `reasoning_content` and, whole and signed,
+as `thinking_blocks`, which a next request can give back.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,11 @@ from typing import Any
 
 from proxy.wire.chat_turns import JSON_TOOL
 from proxy.wire.errors import ReportedError, reported_error
-from proxy.wire.message_to_chat import chat_usage, finish_reason
-from proxy.wire.sse import Frame, SseReader
 from proxy.wire.json_values import dump, load_object, mapping, text
+from proxy.wire.message_to_chat import chat_usage, finish_reason, refusal_of
+from proxy.wire.sse import Frame, SseReader
 from proxy.wire.translation import TruncatedError
-from proxy.wire.usage import Usage, anthropic_usage
+from proxy.wire.usage import Usage, anthropic_usage, merged_report
 
 PING = b": ping\n\n"
 """A comment: what a ping is in a dialect without one."""
@@ -19,7 +23,10 @@ DONE = b"data: [DONE]\n\n"
 
 
 class MessagesStreamToChat:
-    """See Stream. `created`: seconds since 1970; `includes_usage`: the client asked for the usage frame."""
+    """See StreamTranscoder. `created`: seconds since 1970; `includes_usage`: the client asked for its frame.
+
+    `json_tool`: the call of our own tool is the content; text beside it is not.
+    """
 
     def __init__(self, created: int, *, includes_usage: bool, json_tool: bool = False) -> None:
         self.usage: Usage | None = None
@@ -32,9 +39,14 @@ class MessagesStreamToChat:
         self._includes_usage = includes_usage
         self._json_tool = json_tool
         self._reader = SseReader()
+        self._report: dict[str, Any] = {}
         self._id = ""
+        self._spoke = False
         self._calls = 0
-        self._block = _Block()
+        self._blocks: dict[object, _Block] = {}
+        self._held: list[str] = []
+        self._json_came = False
+        self._ended = False
         self._events: dict[str, Callable[[dict[str, Any]], bytes]] = {
             "message_start": self._message_start,
             "content_block_start": self._block_start,
@@ -47,11 +59,11 @@ class MessagesStreamToChat:
         }
 
     def feed(self, chunk: bytes) -> bytes:
-        """See Stream."""
-        return b"".join(self._frame(frame) for frame in self._reader.feed(chunk))
+        """See StreamTranscoder."""
+        return b"".join([self._frame(frame) for frame in self._reader.feed(chunk)])
 
     def finish(self) -> bytes:
-        """See Stream. A stream that said why it ended is complete, even without its last event."""
+        """See StreamTranscoder. A stream that said why it ended is complete, even without its last event."""
         rest = self._reader.finish()
         tail = self._frame(rest) if rest is not None else b""
         if self.done or self.error is not None:
@@ -64,12 +76,19 @@ class MessagesStreamToChat:
         if self.done or self.error is not None:
             return b""
         if frame.data is None:
-            return frame.raw if frame.raw.startswith(b":") else b""
+            return frame.raw if frame.raw.startswith(b":") and frame.event is None else b""
         event = load_object(frame.data)
-        handle = self._events.get(text(event, "type"))
-        return handle(event) if event is not None and handle is not None else b""
+        if event is None:
+            return self._error({}) if frame.event == b"error" else b""
+        handle = self._events.get(text(event, "type") or (frame.event or b"").decode("utf-8", "replace"))
+        return handle(event) if handle is not None else b""
 
     def _chunk(self, delta: dict[str, Any], reason: str | None = None, **more: Any) -> bytes:
+        """A chunk with one choice; the first of all says the role."""
+        if not self._spoke:
+            self._spoke = True
+            said = self._chunk({"role": "assistant", "content": "", "refusal": None})
+            return said if not delta and reason is None else said + self._chunk(delta, reason, **more)
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason, **more}
         return self._data([choice], None)
 
@@ -92,85 +111,81 @@ class MessagesStreamToChat:
         self._id = text(message, "id")
         self.upstream_model = text(message, "model") or None
         self._merge(mapping(message, "usage"))
-        return self._chunk({"role": "assistant", "content": "", "refusal": None})
+        return b"" if self._spoke else self._chunk({})
 
     def _block_start(self, event: dict[str, Any]) -> bytes:
-        block = mapping(event, "content_block")
-        self._block = _Block(kind=text(block, "type"))
-        match self._block.kind:
-            case "text":
-                return self._text(text(block, "text"))
-            case "tool_use":
-                return self._call(block)
-            case "thinking":
-                self._block.signature = text(block, "signature")
-                return self._think(text(block, "thinking"))
-            case "redacted_thinking":
-                self.first_token = True
-                carried = {"type": "redacted_thinking", "data": text(block, "data")}
-                return self._chunk({"thinking_blocks": [carried]})
+        given = mapping(event, "content_block")
+        kind = text(given, "type")
+        block = self._blocks[event.get("index")] = _Block(kind)
+        if kind == "text":
+            return self._text(text(given, "text"))
+        if kind == "tool_use":
+            return self._call(block, given)
+        if kind == "thinking":
+            block.signature = text(given, "signature")
+            return self._think(block, text(given, "thinking"))
+        if kind == "redacted_thinking":
+            self.first_token = True
+            return self._chunk({"thinking_blocks": [{"type": kind, "data": text(given, "data")}]})
         return b""
 
-    def _call(self, block: dict[str, Any]) -> bytes:
+    def _call(self, block: _Block, given: dict[str, Any]) -> bytes:
         self.first_token = True
-        name = text(block, "name")
-        self._block.is_json = self._json_tool and name == JSON_TOOL
-        self._block.given = dump(block["input"]).decode() if mapping(block, "input") else ""
-        if self._block.is_json:
+        name = text(given, "name")
+        block.is_json = self._json_tool and name == JSON_TOOL
+        block.given = dump(given["input"]).decode() if mapping(given, "input") else ""
+        if block.is_json:
+            self._json_came = True
             return b""
-        self._block.index, self._calls = self._calls, self._calls + 1
-        call = {
-            "index": self._block.index,
-            "id": text(block, "id"),
-            "type": "function",
-            "function": {"name": name, "arguments": ""},
-        }
+        block.index, self._calls = self._calls, self._calls + 1
+        function = {"name": name, "arguments": ""}
+        call = {"index": block.index, "id": text(given, "id"), "type": "function", "function": function}
         return self._chunk({"tool_calls": [call]})
 
     def _block_delta(self, event: dict[str, Any]) -> bytes:
-        delta = mapping(event, "delta")
-        match text(delta, "type"):
-            case "text_delta":
-                return self._text(text(delta, "text"))
-            case "input_json_delta":
-                return self._arguments(text(delta, "partial_json"))
-            case "thinking_delta":
-                return self._think(text(delta, "thinking"))
-            case "signature_delta":
-                self._block.signature += text(delta, "signature")
+        delta, block = mapping(event, "delta"), self._blocks.get(event.get("index")) or _Block("")
+        kind = text(delta, "type")
+        if kind == "text_delta":
+            return self._text(text(delta, "text"))
+        if kind == "input_json_delta":
+            return self._arguments(block, text(delta, "partial_json"))
+        if kind == "thinking_delta":
+            return self._think(block, text(delta, "thinking"))
+        if kind == "signature_delta":
+            block.signature += text(delta, "signature")
         return b""
 
     def _text(self, written: str) -> bytes:
         if not written:
             return b""
         self.first_token = True
+        if self._json_tool:  # it is the answer only if no call of our tool comes
+            self._held.append(written)
+            return b""
         return self._chunk({"content": written})
 
-    def _think(self, thought: str) -> bytes:
+    def _think(self, block: _Block, thought: str) -> bytes:
         if not thought:
             return b""
         self.first_token = True
-        self._block.thought.append(thought)
+        block.thought.append(thought)
         return self._chunk({"reasoning_content": thought})
 
-    def _arguments(self, part: str) -> bytes:
-        if not part:
+    def _arguments(self, block: _Block, part: str) -> bytes:
+        if not part or block.kind != "tool_use":
             return b""
-        self._block.has_arguments = True
-        if self._block.is_json:
-            return self._text(part)
-        call = {"index": self._block.index, "function": {"arguments": part}}
-        return self._chunk({"tool_calls": [call]})
+        block.has_arguments = True
+        if block.is_json:
+            return self._chunk({"content": part})
+        return self._chunk({"tool_calls": [{"index": block.index, "function": {"arguments": part}}]})
 
     def _block_stop(self, event: dict[str, Any]) -> bytes:
-        block, self._block = self._block, _Block()
-        if block.kind == "tool_use" and not block.has_arguments:
-            self._block = block
-            said = self._arguments(block.given or "{}")
-            self._block = _Block()
-            return said
+        block = self._blocks.pop(event.get("index"), None)
+        if block is None:
+            return b""
+        if block.kind == "tool_use":
+            return b"" if block.has_arguments else self._arguments(block, block.given or "{}")
         if block.kind == "thinking" and block.signature:
-            # Whole and signed, so that the next request can give it back.
             carried = {"type": "thinking", "thinking": "".join(block.thought), "signature": block.signature}
             return self._chunk({"thinking_blocks": [carried]})
         return b""
@@ -182,32 +197,40 @@ class MessagesStreamToChat:
         if not reason or self.finish_reason is not None:
             return b""
         self.finish_reason = reason
+        refusal = refusal_of(delta)
+        said = b"" if refusal is None else self._chunk({"refusal": refusal})
         matched = text(delta, "stop_sequence")
-        more = {"stop_reason": matched} if matched else {}
-        return self._chunk({}, finish_reason(reason, self._json_tool), **more)
+        return said + self._end({"stop_reason": matched} if matched else {})
+
+    def _end(self, more: dict[str, Any]) -> bytes:
+        """The chunk that says why the answer ended, behind text that was held back."""
+        self._ended = True
+        held = "" if self._json_came else "".join(self._held)
+        said = self._chunk({"content": held}) if held else b""
+        return said + self._chunk({}, finish_reason(self.finish_reason or "", self._json_tool), **more)
 
     def _message_stop(self, event: dict[str, Any]) -> bytes:
         self.done = True
+        said = b"" if self._ended else self._end({})
         if self._includes_usage and self.usage is not None:
-            return self._data([], chat_usage(self.usage)) + DONE
-        return DONE
+            said += self._data([], chat_usage(self.usage))
+        return said + DONE
 
     def _error(self, event: dict[str, Any]) -> bytes:
         self.error = reported_error(event) or ReportedError(None, None)
         return b""
 
     def _merge(self, report: dict[str, Any]) -> None:
-        usage = anthropic_usage(report)
-        if usage is not None:
-            self.usage = usage if self.usage is None else self.usage.merged(usage)
+        self._report = merged_report(self._report, report)
+        self.usage = anthropic_usage(self._report)
 
 
 class _Block:
-    """The content block under way."""
+    """A content block under way."""
 
     __slots__ = ("given", "has_arguments", "index", "is_json", "kind", "signature", "thought")
 
-    def __init__(self, kind: str = "") -> None:
+    def __init__(self, kind: str) -> None:
         self.kind = kind
         self.index = 0
         self.is_json = False

@@ -263,7 +263,9 @@ def fits_strict(schema: object) -> bool:
 
 
 def _rest_fits(schema: dict[str, Any]) -> bool:
-    inner = ("items", "anyOf", "oneOf", "allOf", "prefixItems")
+    if "oneOf" in schema or "allOf" in schema:
+        return False
+    inner = ("items", "anyOf", "prefixItems")
     shared = [schema[name] for name in ("$defs", "definitions") if isinstance(schema.get(name), dict)]
     kept = all(fits_strict(list(table.values())) for table in shared)
     return kept and all(fits_strict(schema[name]) for name in inner if name in schema)

@@ -13,7 +13,7 @@ import msgspec
 
 from proxy.wire.errors import ReportedError, reported_error
 from proxy.wire.sse import Frame
-from proxy.wire.usage import Usage, anthropic_usage, openai_usage
+from proxy.wire.usage import Usage, anthropic_usage, merged_report, openai_usage
 
 _CONTENT_BLOCKS = frozenset({"content_block_delta"})
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
@@ -74,7 +74,16 @@ class NativeTap:
 class MessagesTap(NativeTap):
     """Looks on at a stream of Anthropic messages."""
 
-    __slots__ = ()
+    __slots__ = ("_report",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._report: dict[str, Any] = {}
+
+    def _count(self, report: dict[str, Any]) -> None:
+        """A later report may repeat the input without its cached part, so reports are merged, not sums."""
+        self._report = dict(merged_report(self._report, report))
+        self.usage = anthropic_usage(self._report) or self.usage
 
     def _event(self, kind: str, value: dict[str, Any]) -> None:
         if kind in _CONTENT_BLOCKS:
@@ -84,10 +93,10 @@ class MessagesTap(NativeTap):
         elif kind == "message_start":
             message = _inner(value, "message")
             self.model = _text(message, "model") or self.model
-            self._merge(anthropic_usage(_inner(message, "usage")))
+            self._count(_inner(message, "usage"))
         elif kind == "message_delta":
             self.finish_reason = _text(_inner(value, "delta"), "stop_reason") or self.finish_reason
-            self._merge(anthropic_usage(_inner(value, "usage")))
+            self._count(_inner(value, "usage"))
         elif kind == "message_stop":
             self.done = True
 

@@ -7,29 +7,14 @@ from __future__ import annotations
 
 from proxy.policy.facts import Endpoint
 from proxy.wire.chat import ParsedRequest
+from proxy.wire.chat_stream_to_messages import ChatStreamToMessages
+from proxy.wire.chat_to_message import message, message_error, wants_thinking
 from proxy.wire.chat_to_messages import messages_request
 from proxy.wire.errors import RequestError
 from proxy.wire.message_to_chat import chat_completion, chat_error
 from proxy.wire.messages_stream_to_chat import MessagesStreamToChat
-from proxy.wire.translation import Dialect, StreamTranscoder, Translated, TruncatedError, WholeAnswer
-
-Answer = WholeAnswer
-Stream = StreamTranscoder
-StreamCutError = TruncatedError
-
-__all__ = [
-    "Answer",
-    "Dialect",
-    "Stream",
-    "StreamCutError",
-    "StreamTranscoder",
-    "Translated",
-    "TruncatedError",
-    "WholeAnswer",
-    "stream_transcoder",
-    "translate_answer",
-    "translate_request",
-]
+from proxy.wire.messages_to_chat import chat_request
+from proxy.wire.translation import Dialect, StreamTranscoder, Translated, WholeAnswer
 
 
 def translate_request(endpoint: Endpoint, parsed: ParsedRequest, outbound: Dialect, model: str) -> Translated:
@@ -39,6 +24,8 @@ def translate_request(endpoint: Endpoint, parsed: ParsedRequest, outbound: Diale
     """
     if endpoint == "chat" and outbound == "anthropic":
         return messages_request(parsed, model)
+    if endpoint == "messages" and outbound == "openai":
+        return chat_request(parsed, model)
     message = f"requests to {endpoint} cannot be translated for an upstream that speaks {outbound}"
     raise RequestError(400, "unsupported_endpoint", message)
 
@@ -57,6 +44,8 @@ def translate_answer(
     `created`: seconds since 1970. `json_tool`: as the translated request says. Raises RequestError (502) when
     the answer cannot be read.
     """
+    if endpoint == "messages":
+        return message(parsed, body) if status < 400 else message_error(status, body)
     if status >= 400:
         return chat_error(status, body)
     answer = chat_completion(body, created, json_tool=json_tool)
@@ -69,4 +58,6 @@ def stream_transcoder(
     endpoint: Endpoint, parsed: ParsedRequest, created: int, *, json_tool: bool = False
 ) -> StreamTranscoder:
     """What carries the stream of the upstream to the client; `created` and `json_tool` as for a whole answer."""
+    if endpoint == "messages":
+        return ChatStreamToMessages(parsed.model, wants_thinking=wants_thinking(parsed))
     return MessagesStreamToChat(created, includes_usage=parsed.asks_usage, json_tool=json_tool)

@@ -115,6 +115,15 @@ def anthropic_usage(report: Mapping[str, Any]) -> Usage | None:
     )
 
 
+def merged_report(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """An Anthropic stream's report so far: each figure as it was last told, for `message_delta` may leave out any.
+
+    Sums are to be made of the merged report (`anthropic_usage`): a later `input_tokens` without the cache's
+    figures beside it does not mean that nothing was cached.
+    """
+    return {**earlier, **{name: value for name, value in later.items() if value is not None}}
+
+
 def _mapping(report: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     """The first of `names` that holds an object; an empty one when none does."""
     for name in names:

@@ -17,6 +17,7 @@ async def vendor() -> AsyncIterator[Vendor]:
     vendor = Vendor()
     app = web.Application()
     app.router.add_post("/v1/chat/completions", vendor.chat)
+    app.router.add_post("/v1/messages", vendor.messages)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

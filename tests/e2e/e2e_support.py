@@ -59,6 +59,16 @@ class Vendor:
         await answer.write(b"data: [DONE]\n\n")
         return answer
 
+    async def messages(self, request: web.Request) -> web.Response:
+        """Anthropic's own endpoint, whole answers only."""
+        body = await request.json()
+        self.seen.append(body)
+        content = [{"type": "text", "text": "Hello there."}]
+        usage = {"input_tokens": 12, "output_tokens": 5}
+        base = {"id": "msg_1", "type": "message", "role": "assistant", "model": body["model"]}
+        end = {"stop_reason": "end_turn", "stop_sequence": None}
+        return web.json_response({**base, "content": content, **end, "usage": usage})
+
 
 def split_policy(url: str, a: float = 95, b: float = 5) -> str:
     """The guide's A/B test, with both vendors at `url`."""

@@ -53,7 +53,9 @@ async def test_the_upstream_is_closed_within_a_second(
     (event,) = await gateway.events.until(1)
     assert (event.status, event.outcome) == (499, "client_cancelled")
     assert gateway.runtime.in_flight == 0
-    assert (event.usage_status, event.cost_nanos) == ("unknown", None), "what was sent is never free"
+    assert (event.usage_status, event.cost_status) == ("estimated", "estimated")
+    assert event.cost_nanos is not None and event.cost_nanos > 0, "what was sent is never free"
+    assert event.input_tokens == 2 and event.output_tokens == (1 if moment == "inside the stream" else 0)
 
 
 async def test_a_client_that_leaves_before_its_body_is_complete(

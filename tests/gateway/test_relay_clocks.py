@@ -80,3 +80,30 @@ async def test_nothing_takes_longer_than_the_total(start_gateway: Any, upstream:
     assert reply.status == 200 and b"request_timeout" in reply.body and b"[DONE]" not in reply.body
     assert [event.outcome for event in gateway.events.events] == ["error", "truncated"]
     await upstream.until(lambda: upstream.open == 0, 1)
+
+
+async def test_an_anthropic_client_is_pinged_only_once_its_message_began(
+    start_gateway: Any, upstream: RawUpstream
+) -> None:
+    start = b'event: message_start\ndata: {"type":"message_start","message":{}}\n\n'
+    stop = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+    async def late(seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM_HEAD)
+        await asyncio.sleep(0.4)
+        writer.write(chunked(start))
+        await asyncio.sleep(0.4)
+        writer.write(chunked(stop) + b"0\r\n\r\n")
+
+    upstream.script = late
+    text = (
+        "gateway: {keepalive: 100ms}\n"
+        f"providers: {{targets: [{{id: anthropic, base_url: '{upstream.url}', auth: passthrough}}]}}\n"
+    )
+    gateway = await start_gateway(text, peek_s=0.05)
+    ask = {"model": "claude-x", "max_tokens": 5, "messages": QUESTION, "stream": True}
+    reply = await gateway.ask(ask, "/v1/messages", [("x-api-key", "k")])
+    before, _, after = reply.body.partition(start)
+    ping = b'event: ping\ndata: {"type": "ping"}\n\n'
+    assert before and not before.replace(KEEPALIVE, b"")
+    assert ping in after and after.replace(ping, b"") == stop

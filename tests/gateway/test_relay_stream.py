@@ -175,7 +175,8 @@ async def test_a_stream_that_breaks_off_says_so_and_has_no_done(
     assert json.loads(last.removeprefix(b"data: "))["error"]["code"] == "stream_truncated"
     (event,) = gateway.events.events
     assert (event.status, event.outcome, event.error) == (200, "truncated", "stream_truncated")
-    assert event.usage_status == "unknown" and event.cost_nanos is None
+    assert (event.usage_status, event.cost_status) == ("estimated", "estimated")
+    assert (event.input_tokens, event.output_tokens) == (2, 2), "a token is four characters"
 
 
 async def test_the_official_client_raises_on_a_stream_that_breaks_off(

@@ -28,7 +28,7 @@ from gateway_support import (
 )
 from openai import AsyncOpenAI, InternalServerError
 
-from proxy.upstream.retry import RetryRules
+from proxy.upstream.retry import RetryBudget, RetryRules
 
 ASK: dict[str, Any] = {"model": "m", "messages": QUESTION}
 STREAMED = {**ASK, "stream": True}
@@ -162,6 +162,23 @@ async def test_a_whole_answer_that_breaks_off_is_asked_for_elsewhere(
     gateway = await start_gateway(policy(target("a", upstream.url), target("b", other.url)))
     assert (await gateway.ask(ASK)).json == WHOLE
     assert [entry["reason"] for entry in gateway.events.events[0].attempt_log] == ["reset", None]
+
+
+async def test_an_outage_is_not_made_worse_by_retries(
+    start_gateway: Any, upstream: RawUpstream, other: RawUpstream
+) -> None:
+    upstream.script = reply_json(DOWN, 503)
+    spent = RetryBudget(per_s=0, capacity=3)
+    gateway = await start_gateway(policy(target("a", upstream.url)), retry_budget=spent)
+    for _ in range(5):
+        reply = await gateway.ask(ASK)
+        assert reply.status == 503
+    assert len(upstream.seen) == 5 + 3
+    both = await start_gateway(
+        policy(target("a", upstream.url), target("b", other.url)),
+        retry_budget=RetryBudget(per_s=0, capacity=0),
+    )
+    assert (await both.ask(ASK)).status == 200, "another target is always asked"
 
 
 # Fallback to another model.

@@ -17,6 +17,7 @@ from gateway_support import (
     reply_json,
     reply_raw,
     reply_stream,
+    request,
     two_vendors,
 )
 from openai import AsyncAzureOpenAI, AsyncOpenAI
@@ -269,3 +270,137 @@ async def test_a_response_from_a_template_needs_a_target_that_passes_it(
     reply = await passing.ask(body, "/v1/responses")
     assert (reply.status, reply.body, upstream.seen[0].json) == (200, ended, body)
     assert (await passing.ask({"model": "nope"}, "/v1/responses")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "given", "expected"),
+    [
+        ("/v1/chat/completions", "gpt-4o", ("Authorization", "Bearer k"), ("authorization", "Bearer k")),
+        ("/v1/chat/completions", "gpt-4o", ("api-key", "k"), ("authorization", "Bearer k")),
+        ("/v1/chat/completions", "claude-x", ("Authorization", "Bearer k"), ("x-api-key", "k")),
+        ("/v1/messages", "claude-x", ("x-api-key", "k"), ("x-api-key", "k")),
+        ("/v1/messages", "claude-x", ("Authorization", "Bearer k"), ("authorization", "Bearer k")),
+        ("/v1/messages", "gpt-4o", ("x-api-key", "k"), ("authorization", "Bearer k")),
+    ],
+)
+async def test_the_caller_s_key_arrives_in_the_header_the_vendor_reads(
+    start_gateway: Any,
+    upstream: RawUpstream,
+    path: str,
+    model: str,
+    given: tuple[str, str],
+    expected: tuple[str, str],
+) -> None:
+    text = (
+        "providers:\n  targets:\n"
+        f"    - {{id: openai, base_url: {upstream.url}, auth: passthrough}}\n"
+        f"    - {{id: anthropic, base_url: {upstream.url}, auth: passthrough}}\n"
+    )
+    gateway = await start_gateway(text)
+    await gateway.ask({"model": model, "max_tokens": 5, "messages": QUESTION}, path, [given])
+    shown = {name: upstream.seen[0].header(name) for name in ("authorization", "x-api-key", "api-key")}
+    assert {name: value for name, value in shown.items() if value is not None} == dict([expected])
+
+
+@pytest.mark.parametrize("path", ["/v1/messages/batches", "/v1/messages/x"])
+async def test_unknown_routes_of_anthropic_are_refused_in_its_dialect(gateway: Gateway, path: str) -> None:
+    reply = await gateway.ask({}, path)
+    assert (reply.status, reply.json["type"]) == (404, "error")
+    assert reply.json["error"]["type"] == "not_found_error"
+
+
+# Other endpoints that name a model.
+
+
+@pytest.mark.parametrize("path", ["moderations", "images/generations", "audio/speech", "completions"])
+async def test_every_endpoint_with_a_model_goes_through_the_policy(
+    start_gateway: Any, upstream: RawUpstream, path: str
+) -> None:
+    text = (
+        two_vendors(upstream.url)
+        + "policies: [{name: no, type: model_filter, blocked_models: [gpt-image-*]}]\n"
+    )
+    gateway = await start_gateway(text)
+    answer = {"created": 1, "usage": {"input_tokens": 3, "output_tokens": 4}}
+    upstream.script = reply_json(answer)
+    assert (await gateway.ask({"model": "gpt-4o", "input": "x", "prompt": "x"}, f"/v1/{path}")).json == answer
+    assert upstream.seen[0].line == f"POST /v1/{path} HTTP/1.1"
+    assert (await gateway.ask({"model": "gpt-image-1", "prompt": "x"}, f"/v1/{path}")).status == 403
+    assert [event.status for event in gateway.events.events] == [200, 403]
+    assert gateway.events.events[0].endpoint == path.partition("/")[0]
+
+
+async def test_speech_is_played_while_it_comes(gateway: Gateway, upstream: RawUpstream) -> None:
+    heard = asyncio.Event()
+
+    async def speak(seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ncontent-length: 6\r\n\r\nabc")
+        await writer.drain()
+        await heard.wait()
+        writer.write(b"def")
+
+    upstream.script = speak
+    reader, writer = await asyncio.open_connection(gateway.host, gateway.port)
+    writer.write(request(b'{"model":"tts-1","input":"x"}', "/v1/audio/speech"))
+    async with asyncio.timeout(5):
+        head = await reader.readuntil(b"abc")
+        heard.set()
+        rest = await reader.read()
+    assert b"content-type: audio/mpeg" in head and b"def" in rest
+    writer.close()
+
+
+async def test_tokens_cannot_be_counted_for_another_vendor(gateway: Gateway, upstream: RawUpstream) -> None:
+    reply = await gateway.ask({"model": "gpt-4o", "messages": QUESTION}, "/v1/messages/count_tokens")
+    assert (reply.status, reply.json["error"]["type"]) == (400, "invalid_request_error")
+    assert "count_tokens" in reply.json["error"]["message"] and not upstream.seen
+
+
+# Forms.
+
+AUDIO = bytes(range(256)) * 20
+
+
+async def test_the_official_client_sends_a_form(start_gateway: Any, upstream: RawUpstream) -> None:
+    text = (
+        "providers: {targets: [{id: t, provider: openai-compatible, "
+        f"base_url: '{upstream.url}', models: {{ears: whisper-large}}}}]}}\n"
+    )
+    gateway = await start_gateway(text)
+    upstream.script = reply_json({"text": "hello", "usage": {"input_tokens": 3, "output_tokens": 4}})
+    async with AsyncOpenAI(base_url=gateway.base, api_key="x", max_retries=0) as client:
+        heard = await client.audio.transcriptions.create(model="ears", file=("a.mp3", AUDIO))
+    assert heard.text == "hello"
+    seen = upstream.seen[0]
+    assert seen.line == "POST /v1/audio/transcriptions HTTP/1.1" and AUDIO in seen.body
+    assert b"whisper-large" in seen.body and b"ears" not in seen.body
+    assert (seen.header("content-type") or "").startswith("multipart/form-data; boundary=")
+    (event,) = gateway.events.events
+    assert (event.endpoint, event.requested_model, event.outcome) == ("audio", "ears", "ok")
+
+
+async def test_a_form_at_an_azure_path_gets_the_model_of_the_path(
+    start_gateway: Any, upstream: RawUpstream
+) -> None:
+    gateway = await start_gateway(azure(upstream.url) + "# nothing else\n")
+    upstream.script = reply_json({"text": "hello"})
+    async with AsyncAzureOpenAI(
+        azure_endpoint=gateway.url, api_key="x", api_version="2024-10-21", max_retries=0
+    ) as client:
+        await client.audio.transcriptions.create(model="prod-4o", file=("a.mp3", AUDIO))
+    line = upstream.seen[0].line
+    assert (
+        line.startswith("POST /openai/deployments/prod-4o/audio/transcriptions?")
+        and AUDIO in upstream.seen[0].body
+    )
+    assert gateway.events.events[0].requested_model == "gpt-4o"
+
+
+async def test_a_form_where_none_is_taken_and_one_that_is_cut_off(
+    gateway: Gateway, upstream: RawUpstream
+) -> None:
+    head = b"Host: x.localhost\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 3\r\nConnection: close\r\n"
+    for path, status in ((b"/v1/chat/completions", b"415"), (b"/v1/audio/transcriptions", b"400")):
+        answer = await gateway.raw(b"POST " + path + b" HTTP/1.1\r\n" + head + b"\r\n--b")
+        assert answer.startswith(b"HTTP/1.1 " + status)
+    assert not upstream.seen

@@ -250,7 +250,9 @@ async def test_control_characters_of_the_draft_and_its_impact_reach_no_terminal(
     fake = FakeGateway()
     fake.meaning = ["policy \x1b]52;c;QQ==\x07 \u202e renamed"]
     fake.impact["reasons"] = [{"reason": "header \x1b[31m was not recorded", "requests": 44}]
-    asked = Asked(fake, text=DRAFT + "# \x1b[2J\u202e\n")
+    tail = "tag: variant-a} # \x1b[4m"
+    fake.text = fake.file_text = POLICY.replace("tag: variant-a}", tail)
+    asked = Asked(fake, text=DRAFT.replace("tag: variant-a}", tail) + "# \x1b[2J\u202e\n")
     async with asked.app.run_test(size=(120, 40)) as pilot:
         await asked.ready(pilot)
         await until(pilot, lambda: "was not recorded" in shown(asked.app))

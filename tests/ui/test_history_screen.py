@@ -83,8 +83,8 @@ async def test_a_marked_version_is_what_the_others_are_compared_with() -> None:
         await until(pilot, lambda: isinstance(app.screen, DiffScreen) and "v1 → v10" in shown(app))
         await pilot.press("escape", "k", "k")
         await until(pilot, lambda: "v10 against v3" in shown(app))
-        await pilot.press("g", "j", "j", "m")
-        await until(pilot, lambda: "v10 against v9" in shown(app))
+        await pilot.press("g", "j", "j", "m", "j")
+        await until(pilot, lambda: "v9 against v8" in shown(app))
 
 
 async def test_without_a_mark_d_compares_with_what_runs() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from proxy.policy.check import Surroundings
 from proxy.policy.checks.examples import SURROUNDINGS, unmarked
 from proxy.policy.document import parse
 from proxy.policy.lint import lint
+from proxy.policy.text_edits import apply_edits
 
 MISTAKES = """\
 version: «1:bad-value»3«:»
@@ -138,3 +141,54 @@ def test_a_hostile_file_gets_a_bounded_list() -> None:
         for index in range(2_000)
     )
     assert len(lint(text, SURROUNDINGS).diagnostics) <= 700
+
+
+BROKEN = [
+    "  - name: unfinished\n    type: «l»og: x\n",
+    "  - {name: unfinished, type: [log\n«»",
+    "  - name: unfinished\n   «t»ype: log\n",
+    "  - name: unfinished\n    «\t»type: log\n",
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_an_unfinished_policy_hides_no_remark_on_the_others(broken: str) -> None:
+    before = "policies:\n  - {name: a, type: logg}\n"
+    after = "  - {name: b, type: log, severty: warn}\n# the end\nversion: 3\n"
+    text, _ = unmarked(before + broken + after)
+    found = told(text)
+    assert found[0] == ("unknown-type", 2, 21)
+    assert [code for code, _, _ in found[1:]] == ["syntax", "unknown-key", "bad-value"]
+    line = text.splitlines().index("  - {name: b, type: log, severty: warn}") + 1
+    assert found[2] == ("unknown-key", line, 26)
+    assert not lint(text, SURROUNDINGS).clean
+
+
+def test_a_fix_beside_an_unfinished_policy_fits_the_whole_text() -> None:
+    text = "policies:\r\n  - {name: ü, type: [\r\n  - {name: b, type: log, severty: warn}\r\n"
+    (found,) = [item for item in lint(text, SURROUNDINGS).diagnostics if item.code == "unknown-key"]
+    assert found.fix is not None
+    assert apply_edits(text, found.fix.edits) == text.replace("severty", "severity")
+
+
+def test_nothing_is_concluded_from_what_was_left_out() -> None:
+    chain = (
+        "policies:\n  - {name: all, type: model_filter, preferred_model: gpt-4o}\n"
+        "  - {name: unfinished, type: model_filter, preferred_model: [\n"
+        "  - {name: l, type: log, conditions: {model: o1}}\n"
+    )
+    assert [code for code, _, _ in told(chain)] == ["syntax"]
+    targets = (
+        "providers:\n  targets:\n    - {id: openai}\n    - {id: x, models: [\n"
+        "policies:\n  - {name: r, type: model_filter, preferred_model: some-model}\n"
+    )
+    assert [code for code, _, _ in told(targets)] == ["syntax"]
+    assert [code for code, _, _ in told("policies:\n  - {name: only, type: [\n")] == ["syntax"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, len(MISTAKES)), st.text(alphabet="{}[]'\":-#&* \n\t", max_size=4))
+def test_no_slip_of_the_keyboard_raises(at: int, typed: str) -> None:
+    text = MISTAKES[:at] + typed + MISTAKES[at:]
+    for item in lint(text, SURROUNDINGS).diagnostics:
+        assert (item.end_line, item.end_column) >= (item.line, item.column) >= (1, 1)

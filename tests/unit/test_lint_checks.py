@@ -6,6 +6,7 @@ In these texts « and » stand around the place; a text without them must not ha
 from __future__ import annotations
 
 import pickle
+import time
 from dataclasses import replace
 from datetime import date
 from textwrap import dedent, indent
@@ -77,6 +78,7 @@ TO_MINI = "type: model_filter, preferred_model: gpt-4o-mini"
         (chain("conditions: {model: o1}, type: model_filter, blocked_models: o1", "name: «x», type: log, conditions: {model: o1}"), "never-reached"),
         (chain("conditions: {model: o1}, type: model_filter, blocked_models: o1", f"conditions: {{stream: true}}, {TO_MINI}", "type: log, conditions: {model: o1}"), "never-reached"),
         (chain(TO_MINI, "type: log, conditions: {model: «o1»}"), "never-reached"),
+        (chain(TO_MINI, "type: log, conditions: {model: text-embedding-3-large}"), "never-reached"),
         (chain(TO_MINI, "type: log, conditions: {model: gpt-4o-mini}"), "never-reached"),
         (chain(ALL_CLOSED, "name: x, type: rate_limit, requests: 5"), "never-reached"),
         # a limit behind one
@@ -285,6 +287,7 @@ def target(body: str) -> str:
         chain("type: log, conditions: {header: {x-a: «AKIA0123456789ABCDEF»}}"),
         chain("type: log, description: 'the task-0123456789abcdefg of ask-0123456789'"),
         chain("type: log, description: 'sk-learn-is-a-library-not-a-key'"),
+        chain("name: sk-team-2024-experiment-12, type: log, description: 'Bearer token-2024-rotation-of-keys'"),
         chain("type: log, description: 'Bearer of good news, and nothing secret'"),
         chain("name: request-id-3f786850e387550fdab836ed7e6dc881, type: log"),
         target("headers: {x-extra: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1111}\n"),
@@ -322,6 +325,11 @@ def test_a_secret_is_never_repeated_in_what_is_said() -> None:
         ("policies:\n  - name: p\n    type: model_filter\n    allowed_models:\n      - o1 # a\n      - o1 # b\n      - gpt-4o\n", "policies:\n  - name: p\n    type: model_filter\n    allowed_models:\n      - o1 # a\n      - gpt-4o\n"),
         ("policies:\r\n  - name: p\r\n    type: model_filter\r\n    allowed_models:\r\n      - o1\r\n    preferred_model: gpt-4o\r\n", "policies:\r\n  - name: p\r\n    type: model_filter\r\n    allowed_models:\r\n      - o1\r\n      - gpt-4o\r\n    preferred_model: gpt-4o\r\n"),
         ("policies:\n  - {name: \"a\\u200bb\", type: log}\n", "policies:\n  - {name: \"ab\", type: log}\n"),
+        (target("provider: opnai\n"), target("provider: openai\n")),
+        (split("unit: usr"), split("unit: user")),
+        (chain("type: cost_limit, limit_usd: 5, window: daay"), chain("type: cost_limit, limit_usd: 5, window: day")),
+        (split(variants="{model: gpt-4o, weight: 95%, tag: a}, {model: o1, weight: 5, tag: b}"), split(variants="{model: gpt-4o, weight: 95, tag: a}, {model: o1, weight: 5, tag: b}")),
+        (chain("type: rate_limit, tokens: 1_000_000"), chain("type: rate_limit, tokens: 1000000")),
     ],
 )  # fmt: skip
 def test_fixes_write_what_one_would_have_written(before: str, after: str) -> None:
@@ -349,3 +357,55 @@ def test_duplicate_client_keys_by_value() -> None:
 def test_surroundings_can_be_sent_to_another_process() -> None:
     surroundings = Surroundings({"A": "b"}, date(2026, 6, 1), recent_units={"user": 3})
     assert pickle.loads(pickle.dumps(surroundings)) == surroundings
+
+
+def every_text() -> list[str]:
+    """All texts of this module's tables, unmarked."""
+    tables = (
+        test_the_chain,
+        test_splits_and_rollouts,
+        test_prices_under_a_cost_limit,
+        test_models_and_targets,
+    )
+    more = (test_secrets_are_found_wherever_they_stand, test_fixes_write_what_one_would_have_written)
+    rows = [row for test in (*tables, *more) for row in test.pytestmark[0].args[1]]  # type: ignore[attr-defined]
+    return [unmarked(row if isinstance(row, str) else row[0])[0] for row in rows]
+
+
+@pytest.mark.parametrize("text", every_text())
+def test_every_fix_leaves_one_problem_less_and_the_rest_of_the_text_alone(text: str) -> None:
+    found = lint(text, SURROUNDINGS).diagnostics
+    for item in found:
+        if item.fix is None:
+            continue
+        changed = apply_edits(text, item.fix.edits)
+        after = lint(changed, SURROUNDINGS).diagnostics
+        assert sum(other.code == item.code for other in after) < sum(
+            other.code == item.code for other in found
+        )
+        assert {other.code for other in after if other.severity == "error"} <= {other.code for other in found}
+        first = min(edit.start for edit in item.fix.edits)
+        last = max(edit.end for edit in item.fix.edits)
+        assert changed[:first] == text[:first]
+        assert changed[len(changed) - (len(text) - last) :] == text[last:]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "policies:\n" + "- {name: a, type: log}\n" * 4_000,
+        f"policies: [{', '.join(f'{{name: a{i}, type: model_filter, preferred_model: zz{i}}}' for i in range(500))}]\n"
+        f"providers: {{targets: [{{id: openai, models: [{', '.join(f'm{i}*' for i in range(10_000))}]}}]}}",
+        f"policies: [{{name: a, type: log, conditions: {{key: [{', '.join(f'k{i}*z' for i in range(3_000))}]}}}}]\n"
+        "gateway:\n  client_keys:\n" + "".join(f"  - {{name: k{i}, secret_key_ref: {{env: A}}}}\n" for i in range(3_000)),
+    ],
+    ids=["names", "models", "keys"],
+)  # fmt: skip
+def test_the_cost_does_not_grow_with_the_square_of_a_hostile_file(text: str) -> None:
+    started = time.process_time()
+    reading = parse(text)
+    read = time.process_time() - started
+    assert reading.root is not None
+    started = time.process_time()
+    lint(text, SURROUNDINGS)
+    assert time.process_time() - started < 5 * read + 0.6

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from proxy.upstream.retry import Failure, Itinerary, RetryRules, Step, of_error, of_status, retry_after
+from proxy.upstream.retry import (
+    Failure,
+    Itinerary,
+    RetryBudget,
+    RetryRules,
+    Step,
+    of_error,
+    of_status,
+    retry_after,
+)
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 AGAIN = Failure("again", "upstream_503", 503)
@@ -122,6 +131,19 @@ def test_the_decided_model_comes_first_and_an_attempt_is_kept_for_the_other() ->
     trip = itinerary(3, 1)
     assert trip.after(AGAIN, 1, 0.0) == Step(1)
     assert trip.after(AGAIN, 2, 0.0) == Step(3)
+
+
+def test_the_budget_bounds_retries_to_a_share_of_the_traffic() -> None:
+    now = 0.0
+    budget = RetryBudget(lambda: now, capacity=5)
+    assert [budget.withdraw() for _ in range(6)] == [True] * 5 + [False]
+    for _ in range(21):
+        budget.deposit()
+    assert [budget.withdraw() for _ in range(3)] == [True, True, False]
+    now = 0.2
+    assert [budget.withdraw() for _ in range(3)] == [True, True, False], "and ten a second are free"
+    now = 1e6
+    assert sum(budget.withdraw() for _ in range(100)) == 5
 
 
 def test_a_long_retry_after_is_not_waited_for_while_there_is_another_model() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from proxy.policy.check import Context, Finding, check
 from proxy.policy.checks.fixes import rewrite, turn_off
 from proxy.policy.checks.reach import REMEMBERED, sends_all, terms
-from proxy.policy.conditions import ConditionsSpec, Matcher, parse_moment
+from proxy.policy.conditions import ConditionsSpec, Matcher, is_glob, parse_moment
 from proxy.policy.document import Path, shown
 from proxy.policy.kinds.cost_limit import CostLimit
 from proxy.policy.kinds.model_filter import ModelFilter
@@ -136,14 +136,23 @@ def window_over(context: Context) -> Iterable[Finding]:
 def unknown_client_key(context: Context) -> Iterable[Finding]:
     """A pattern no client key matches. Without keys in the file nothing can be said."""
     names = [key.name for key in context.file.gateway.client_keys]
+    exact = set(names)
     for policy in context.file.policies if names else ():
         conditions = policy.conditions
         for index, pattern in enumerate((conditions.key if conditions is not None else None) or ()):
-            if conditions is not None and not any(Matcher([pattern])(name) for name in names):
+            if conditions is not None and pattern not in exact and not _matches_any(pattern, names):
                 place = context.item(conditions, "key", index)
-                near = nearest(pattern, names)
+                near = nearest(pattern, names[:REMEMBERED])
                 fix = rewrite(context.document, f"write {shown(near)}", {place: near}) if near else None
                 yield Finding(f"no client key is called {shown(pattern)}", place, fix=fix)
+
+
+def _matches_any(pattern: str, names: Sequence[str]) -> bool:
+    """Whether a glob matches a name. Of very many names nobody asks."""
+    if not is_glob(pattern):
+        return False
+    matches = Matcher([pattern])
+    return len(names) > REMEMBERED or any(matches(name) for name in names)
 
 
 @check(

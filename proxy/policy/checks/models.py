@@ -16,6 +16,7 @@ from proxy.policy.kinds.traffic_split import TrafficSplit
 from proxy.policy.suggestions import nearest
 from proxy.policy.targets import is_vendors_own
 
+_COMPARED = 100
 _ALIKE = 0.8
 """How alike two model names must be for one to be offered for the other."""
 
@@ -247,7 +248,7 @@ def _named(context: Context, limit: CostLimit) -> Iterator[tuple[str, Path]]:
 
 def _priced(context: Context, model: str) -> bool:
     """Whether a price is known; also true where no target serves the model, which is said elsewhere."""
-    target = next((target for target in context.targets if target.serves(model)), None)
+    target = context.server(model)
     known = context.surroundings.prices_known
     if target is None or known is None:
         return True
@@ -266,28 +267,28 @@ def _picked(context: Context) -> Iterator[tuple[str, Path]]:
 
 
 def _chosen_at_the_vendor(context: Context) -> Iterator[tuple[str, Path]]:
-    """Picks and fallbacks that a vendor's own endpoint would serve."""
+    """Picks and fallbacks with an announced end, where a vendor's own endpoint would serve them."""
     if not context.targets_read:
         return
     vendors = [target for target in context.targets if is_vendors_own(target)]
     for model, place in [*_picked(context), *((other, place) for _, other, place in fallbacks(context))]:
-        if any(target.serves(model) for target in vendors):
+        if model in context.surroundings.lifecycles and any(target.serves(model) for target in vendors):
             yield model, place
 
 
 def _served(context: Context, model: str) -> bool:
-    return any(target.serves(model) for target in context.targets)
+    return context.server(model) is not None
 
 
 def _served_names(context: Context) -> list[str]:
-    """Names that are surely right: listed by a target, or used in the file and served."""
+    """Names that are surely right: listed by a target, or used in the file and served; so many as are worth comparing."""
     names = {name: None for target in context.targets for name in target.named_models}
     for policy in context.active:
         allowed = (policy.allowed_models or ()) if isinstance(policy, ModelFilter) else ()
         for model in [*(model for model, _ in picks(context, policy)), *allowed]:
             if not is_glob(model) and _served(context, model):
                 names[model] = None
-    return list(names)
+    return list(names)[:_COMPARED]
 
 
 def _virtual(context: Context) -> set[str]:

@@ -4,6 +4,7 @@ read otherwise still counts."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from proxy.policy.check import Context, Finding, check
 from proxy.policy.checks.fixes import remove_item, rewrite
@@ -56,10 +57,10 @@ def no_policies(context: Context) -> Iterable[Finding]:
 )
 def duplicate_names(context: Context) -> Iterable[Finding]:
     """Policies are told apart by name."""
-    for path, name, first in _repeated(context, ("policies",), ("name",)):
-        line = context.document.line_of(context.document.span(first)[0])
-        message = f"a policy called {shown(name)} is there already, on line {line}"
-        yield Finding(message, path, fix=_renumbered(context, ("policies",), path, name))
+    for repeat in _repeated(context, ("policies",), ("name",)):
+        line = context.document.line_of(context.document.span(repeat.first)[0])
+        message = f"a policy called {shown(repeat.name)} is there already, on line {line}"
+        yield Finding(message, repeat.place, fix=_renumbered(context, repeat))
 
 
 @check(
@@ -87,9 +88,9 @@ def duplicate_names(context: Context) -> Iterable[Finding]:
 )
 def duplicate_ids(context: Context) -> Iterable[Finding]:
     """Targets are told apart by id."""
-    for path, name, _ in _repeated(context, ("providers", "targets"), ("id",)):
-        fix = _renumbered(context, ("providers", "targets"), path, name)
-        yield Finding(f"a target called {shown(name)} is there already", path, fix=fix)
+    for repeat in _repeated(context, ("providers", "targets"), ("id",)):
+        message = f"a target called {shown(repeat.name)} is there already"
+        yield Finding(message, repeat.place, fix=_renumbered(context, repeat))
 
 
 @check(
@@ -118,10 +119,10 @@ def duplicate_ids(context: Context) -> Iterable[Finding]:
 def duplicate_tags(context: Context) -> Iterable[Finding]:
     """Arms are told apart by tag."""
     for path in _policies(context):
-        for place, name, _ in _repeated(context, (*path, "variants"), ("tag", "model")):
-            message = f"two variants are called {shown(name)}; give each a tag of its own"
-            fix = _renumbered(context, (*path, "variants"), place, name) if place[-1] == "tag" else None
-            yield Finding(message, place, fix=fix)
+        for repeat in _repeated(context, (*path, "variants"), ("tag", "model")):
+            message = f"two variants are called {shown(repeat.name)}; give each a tag of its own"
+            fix = _renumbered(context, repeat) if repeat.place[-1] == "tag" else None
+            yield Finding(message, repeat.place, fix=fix)
 
 
 @check(
@@ -158,10 +159,9 @@ def duplicate_tags(context: Context) -> Iterable[Finding]:
 def duplicate_phases(context: Context) -> Iterable[Finding]:
     """Phases are told apart by name."""
     for path in _policies(context):
-        phases = (*path, "rollout", "phases")
-        for place, name, _ in _repeated(context, phases, ("name",)):
-            fix = _renumbered(context, phases, place, name)
-            yield Finding(f"two phases are called {shown(name)}", place, fix=fix)
+        for repeat in _repeated(context, (*path, "rollout", "phases"), ("name",)):
+            message = f"two phases are called {shown(repeat.name)}"
+            yield Finding(message, repeat.place, fix=_renumbered(context, repeat))
 
 
 @check(
@@ -227,11 +227,11 @@ def reserved_phases(context: Context) -> Iterable[Finding]:
 def duplicate_client_keys(context: Context) -> Iterable[Finding]:
     """Client keys are told apart by name, and requests by key."""
     keys = ("gateway", "client_keys")
-    for place, name, _ in _repeated(context, keys, ("name",)):
-        fix = _renumbered(context, keys, place, name)
-        yield Finding(f"a client key called {shown(name)} is there already", place, fix=fix)
-    for place, _, _ in _repeated(context, keys, ("sha256",)):
-        yield Finding("another client key has the same value", place)
+    for repeat in _repeated(context, keys, ("name",)):
+        message = f"a client key called {shown(repeat.name)} is there already"
+        yield Finding(message, repeat.place, fix=_renumbered(context, repeat))
+    for repeat in _repeated(context, keys, ("sha256",)):
+        yield Finding("another client key has the same value", repeat.place)
 
 
 @check(
@@ -293,16 +293,31 @@ def _named(context: Context, path: Path, keys: Sequence[str]) -> Iterator[tuple[
                 break
 
 
-def _repeated(context: Context, path: Path, keys: Sequence[str]) -> Iterator[tuple[Path, str, Path]]:
-    """Places of names that an earlier item has too: (place, name, the first place)."""
-    seen: dict[str, Path] = {}
-    for _, place, name in _named(context, path, keys):
-        if name in seen:
-            yield place, name, seen[name]
-        seen.setdefault(name, place)
+@dataclass(frozen=True, slots=True)
+class _Repeat:
+    """A name that an earlier item has too."""
+
+    name: str
+    place: Path
+    first: Path
+    fresh: str
+    """A name like it that is free."""
 
 
-def _renumbered(context: Context, path: Path, place: Path, name: str) -> Fix | None:
-    taken = {other for _, _, other in _named(context, path, (str(place[-1]),))}
-    fresh = next(f"{name}-{number}" for number in range(2, len(taken) + 3) if f"{name}-{number}" not in taken)
-    return rewrite(context.document, f"call it {shown(fresh)}", {place: fresh})
+def _repeated(context: Context, path: Path, keys: Sequence[str]) -> Iterator[_Repeat]:
+    named = list(_named(context, path, keys))
+    first: dict[str, Path] = {}
+    taken = {name for _, _, name in named}
+    last: dict[str, int] = {}
+    for _, place, name in named:
+        if name in first:
+            number = last.get(name, 1) + 1
+            while f"{name}-{number}" in taken:
+                number += 1
+            last[name] = number
+            yield _Repeat(name, place, first[name], f"{name}-{number}")
+        first.setdefault(name, place)
+
+
+def _renumbered(context: Context, repeat: _Repeat) -> Fix | None:
+    return rewrite(context.document, f"call it {shown(repeat.fresh)}", {repeat.place: repeat.fresh})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,18 @@ from proxy.policy.kinds.model_filter import ModelFilter
 from proxy.policy.kinds.registry import ConditionedSpec
 from proxy.policy.kinds.traffic_split import TrafficSplit
 
+_OTHER_ENDPOINTS = (
+    "text-embedding",
+    "text-moderation",
+    "omni-moderation",
+    "tts-",
+    "whisper-",
+    "dall-e",
+    "gpt-image",
+    "*embed",
+    "*moderation",
+)
+"""How names of models for embeddings, moderation, audio and images begin."""
 REMEMBERED = 50
 """Earlier policies that a later one is compared with. A useful file has fewer; hostile text must not buy time."""
 
@@ -96,6 +108,11 @@ def dead_ends(context: Context) -> Iterator[DeadEnd]:
             splits = []
 
 
+def _elsewhere(patterns: Iterable[str]) -> bool:
+    """Whether models may be meant that other endpoints than generation serve: a redirect leaves those alone."""
+    return any(pattern.startswith(_OTHER_ENDPOINTS) for pattern in patterns)
+
+
 def _dead_end(
     policy: ConditionedSpec,
     refusing: list[ConditionedSpec],
@@ -110,7 +127,7 @@ def _dead_end(
             return DeadEnd(policy, message, name)
     models = conditions.model if conditions is not None else None
     left = (only.preferred_model if only is not None else None) or ""
-    if only is not None and models is not None and not Matcher(models)(left):
+    if only is not None and models is not None and not Matcher(models)(left) and not _elsewhere(models):
         message = f"{shown(only.name)} on line {only.line} leaves no model but {shown(left)}"
         return DeadEnd(policy, message, (*policy.path, "conditions", "model"))
     if isinstance(policy, TrafficSplit) and (conditions is None or conditions.model is None):

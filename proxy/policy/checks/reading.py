@@ -16,8 +16,8 @@ policies:
 SYNTAX = told_by_reader(
     "syntax",
     "The text is not YAML",
-    why="Nothing else can be said of the file until it can be read. The place is where reading stopped; the slip often "
-    "stands just before it.",
+    why="The place is where reading stopped; the slip often stands just before it. When it lies within one policy or "
+    "target, the others are checked all the same.",
     mend="Mend the line, or quote the value.",
     bad="""
     policies:
@@ -44,7 +44,7 @@ EMPTY = told_by_reader(
 
 TOO_LARGE = told_by_reader(
     "too-large",
-    "The file is larger than 1 MiB",
+    "The file is larger than 256 KiB, or has more than 20,000 lines and items",
     why="No useful policy is; reading it would take time from traffic.",
     mend="Remove what is not policy.",
     bad="",

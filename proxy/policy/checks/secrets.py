@@ -21,8 +21,8 @@ _FRAMING_HEADERS = frozenset(
 )
 _KNOWN_SHAPES = re.compile(
     r"(?<![A-Za-z0-9_-])(?:"
-    r"sk-(?=[A-Za-z_-]*\d)[A-Za-z0-9_-]{12,}"
-    r"|[Bb]earer[ \t]+(?=[A-Za-z._~+/=-]*\d)[A-Za-z0-9._~+/=-]{12,}"
+    r"sk-[A-Za-z0-9_-]{16,}"
+    r"|[Bb]earer[ \t]+[A-Za-z0-9._~+/=-]{12,}"
     r"|gh[pousr]_[A-Za-z0-9]{20,}"
     r"|AKIA[0-9A-Z]{16}"
     r"|AIza[0-9A-Za-z_-]{35}"
@@ -32,6 +32,7 @@ _KNOWN_SHAPES = re.compile(
     r")"
 )
 """Keys of OpenAI, Anthropic and others (`sk-`), bearer tokens, GitHub, AWS, Google and Slack tokens, JWTs, PEM keys."""
+_PART = re.compile(r"[A-Za-z0-9]{10,}")
 _LONG_WORD = re.compile(r"[A-Za-z0-9+]{32,}={0,2}")
 _FREE_KEYS = frozenset({"base_url", "proxy", "description"})
 _MIN_BITS = 3.0
@@ -91,6 +92,8 @@ def _suspects(context: Context) -> Iterator[tuple[Path, tuple[int, int]]]:
     nodes.sort(key=lambda item: item[0])
     starts = [start for start, _, _ in nodes]
     for match in _KNOWN_SHAPES.finditer(context.document.text):
+        if match.group()[:2].lower() in ("sk", "be") and not _has_random_part(match.group()):
+            continue
         index = bisect_right(starts, match.start()) - 1
         within = index >= 0 and match.start() < nodes[index][1]
         yield (nodes[index][2] if within else ()), match.span()
@@ -99,6 +102,12 @@ def _suspects(context: Context) -> Iterator[tuple[Path, tuple[int, int]]]:
             for match in _LONG_WORD.finditer(context.document.text, start, end):
                 if _looks_random(match.group()):
                     yield path, match.span()
+
+
+def _has_random_part(word: str) -> bool:
+    """Whether a part without punctuation is long and has digits in it, unlike words and dates."""
+    parts = _PART.findall(word)
+    return any(sum(character.isdigit() for character in part) >= 3 for part in parts)
 
 
 def _may_hide(path: Path) -> bool:

@@ -7,12 +7,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from proxy.policy.kinds.registry import ConditionedSpec, Kind
-from proxy.policy.spec import ModelName, Money, seconds_of
+from proxy.policy.spec import ModelName, Money, NotOneOfError, seconds_of
+
+_CALENDAR = ("hour", "day", "week", "month")
 
 
 def _check_window(text: str) -> str:
-    if text not in ("hour", "day", "week", "month") and not seconds_of(text):
-        raise ValueError("must be hour, day, week, month or a span such as 24h")
+    if text not in _CALENDAR and not seconds_of(text):
+        raise NotOneOfError("must be hour, day, week, month or a span such as 24h", _CALENDAR)
     return text
 
 

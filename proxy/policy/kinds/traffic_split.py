@@ -12,7 +12,18 @@ from proxy.policy.assignment import DEFAULT_CHAIN, UNIT_KINDS, Rendezvous, diges
 from proxy.policy.document import shown
 from proxy.policy.facts import GENERATION, Assignment, RequestFacts
 from proxy.policy.kinds.registry import Act, ConditionedSpec, Kind, NotEnforced, Walk
-from proxy.policy.spec import Count, Duration, MayBeEmpty, ModelName, Name, OneOrMany, Ratio, Spec, Weight
+from proxy.policy.spec import (
+    Count,
+    Duration,
+    MayBeEmpty,
+    ModelName,
+    Name,
+    NotOneOfError,
+    OneOrMany,
+    Ratio,
+    Spec,
+    Weight,
+)
 
 RESERVED_PHASES: frozenset[str] = frozenset({"rolled-back", "aborted"})
 """Phases a rollout can be in without the file planning them."""
@@ -23,7 +34,7 @@ def _check_unit(text: str) -> str:
         return text
     if text.startswith("header:") and len(text) > 7 and text[7:].replace("-", "").replace("_", "").isalnum():
         return text.lower()
-    raise ValueError(f"must be header:NAME or one of {', '.join(sorted(UNIT_KINDS))}")
+    raise NotOneOfError(f"must be header:NAME or one of {', '.join(sorted(UNIT_KINDS))}", UNIT_KINDS)
 
 
 Unit = Annotated[str, AfterValidator(_check_unit)]
