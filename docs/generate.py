@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 from proxy.events import event as event_module
 from proxy.events.filter.fields import ALL as FILTER_FIELDS
 from proxy.policy.conditions import ConditionsSpec
+from proxy.policy.descriptions import descriptions
 from proxy.policy.kinds import KINDS
 from proxy.policy.schema import EventsSpec, GatewaySpec
 from proxy.policy.spec import PolicySpec, Spec
@@ -139,8 +140,9 @@ def _specs_in(annotation: Any) -> list[type[Spec]]:
 
 
 def _table(model: type[Spec], names: set[str] | None = None) -> list[str]:
+    texts = descriptions(model)
     rows = [
-        f"| `{name}` | {_type_name(field)} | {_cell(field.description or '')} |"
+        f"| `{name}` | {_type_name(field)} | {_cell(texts.get(name, ''))} |"
         for name, field in model.model_fields.items()
         if names is None or name in names
     ]

@@ -156,8 +156,34 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "policy.repair", "Apply the quick fix at the cursor", ("ctrl+r",), "policy", hint="repair", rank=15
     ),
-    Command("find.next", "Next problem", ("f8",), "policy", hint="problem", rank=20, shown="f7 f8"),
-    Command("find.previous", "Previous problem", ("f7",), "policy", priority=True),
+    Command(
+        "find.next", "Next problem or hit", ("f8", "n"), "policy", hint="problem", rank=20, shown="f7 f8"
+    ),
+    Command("find.previous", "Previous problem or hit", ("f7",), "policy", priority=True),
+    Command("find.previous_letter", "Previous problem or hit", ("N",), "policy"),
+    Command("policy.repair_letter", "Apply the quick fix of the problem", ("r",), "policy"),
+    Command("policy.repair_all", "Apply all quick fixes", ("f",), "policy", "One undo takes them back."),
+    Command("find.open", "Find in the editor", ("ctrl+f",), "policy", hint="find", rank=16, priority=True),
+    Command("find.open_letter", "Find in the editor", ("slash",), "policy"),
+    Command("policy.line", "Go to a line", ("ctrl+g",), "policy", priority=True),
+    Command(
+        "policy.complete",
+        "Complete the word at the cursor",
+        ("ctrl+n",),
+        "policy",
+        "Opens by itself while typing; tab takes an offer, esc closes.",
+        hint="complete",
+        rank=17,
+    ),
+    Command("policy.describe", "What the key under the cursor means", ("ctrl+l",), "policy"),
+    Command(
+        "policy.external",
+        "Hand over to $EDITOR, traffic goes on",
+        ("f4",),
+        "policy",
+        hint="$EDITOR",
+        rank=18,
+    ),
     Command("policy.edit", "Into the editor", ("e",), "policy", hint="edit", rank=12),
     Command(
         "version.diff", "Difference of draft and running version", ("d",), "policy", hint="diff", rank=25

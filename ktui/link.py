@@ -23,7 +23,7 @@ from ktui.answers import (
     Status,
     Version,
 )
-from ktui.workbench_answers import Explanation, Impact
+from ktui.workbench_answers import Explanation, Impact, ModelPrice
 from proxy.base.sanitise import sanitise
 from proxy.base.secret import Secret
 
@@ -86,6 +86,10 @@ class _Splits(msgspec.Struct):
 
 class _Versions(msgspec.Struct):
     versions: tuple[Version, ...]
+
+
+class _Prices(msgspec.Struct):
+    prices: tuple[ModelPrice, ...]
 
 
 class _Events(msgspec.Struct):
@@ -230,6 +234,10 @@ class GatewayLink:
     async def explain_event(self, id_: str) -> Explanation:
         """Why one recorded request went where it went, under the version that ran."""
         return await self._get(f"/v1/events/{quote(id_, safe='')}/explain", Explanation)
+
+    async def model_prices(self) -> tuple[ModelPrice, ...]:
+        """The models served by name, at each target, with what they cost."""
+        return (await self._get("/v1/prices", _Prices)).prices
 
     async def events(self, *, limit: int = 500, before_seq: int | None = None) -> tuple[EventRow, ...]:
         """The newest `limit` requests, newest first; with `before_seq` those before it."""

@@ -145,3 +145,12 @@ class Explanation(msgspec.Struct, frozen=True):
     version: RanVersion | None = None
     cannot_tell: tuple[str, ...] = ()
     text: str = ""
+
+
+class ModelPrice(msgspec.Struct, frozen=True):
+    """What a model costs at a target, dollars per million tokens as decimal strings; None: not known."""
+
+    model: str
+    target: str = ""
+    input: str | None = None
+    output: str | None = None

@@ -22,7 +22,9 @@ _AUTO_KEYS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
 class Assist:
     """Glue between an editor, its popups and what is known. Call `prepare` once; until then nothing is offered."""
 
-    def __init__(self, editor: PolicyEditor, container: Callable[[], Widget], known: Callable[[], Known]) -> None:
+    def __init__(
+        self, editor: PolicyEditor, container: Callable[[], Widget], known: Callable[[], Known]
+    ) -> None:
         self.offers = OfferList(id="offers")
         self.card = HelpCard(id="key-card")
         self._editor = editor
@@ -36,6 +38,11 @@ class Assist:
     async def prepare(self) -> None:
         """Builds the schema in a thread."""
         self._fields = await asyncio.to_thread(policy_fields)
+
+    @property
+    def ready(self) -> bool:
+        """Whether something can be offered."""
+        return self._fields is not None
 
     @property
     def open(self) -> bool:
@@ -74,7 +81,9 @@ class Assist:
         self.card.display = False
         completion = self._completion
         row, column = self._editor.cursor_location
-        if completion is not None and (row != completion.row or not completion.start <= column <= completion.end + 1):
+        if completion is not None and (
+            row != completion.row or not completion.start <= column <= completion.end + 1
+        ):
             self.close()
 
     def key(self, key: str) -> bool:
@@ -170,9 +179,7 @@ def _is_value(completion: Completion, lines: list[str]) -> bool:
     return before.endswith(":") and completion.offers[0].sort == "value"
 
 
-def _cursor_after(
-    start: int, end: tuple[int, int], offer: Offer, insert: str
-) -> tuple[int, int]:
+def _cursor_after(start: int, end: tuple[int, int], offer: Offer, insert: str) -> tuple[int, int]:
     """Where the cursor goes after `insert` was written from column `start` to `end`."""
     if insert != offer.insert or not offer.back:
         return end

@@ -129,10 +129,14 @@ def _items(
         return []
     if any("properties" in node for node in items):
         snippets = _snippets(fields, items, place.indent + 2)
-        inner = Place("item", (*place.path, Step(None)), place.typed, place.start, place.end, indent=place.indent + 2)
+        inner = Place(
+            "item", (*place.path, Step(None)), place.typed, place.start, place.end, indent=place.indent + 2
+        )
         offers = snippets or _keys(fields, known, inner, lines)
     else:
-        inner = Place("item", (*place.path, Step(None)), place.typed, place.start, place.end, indent=place.indent)
+        inner = Place(
+            "item", (*place.path, Step(None)), place.typed, place.start, place.end, indent=place.indent
+        )
         offers = _words(fields, known, inner, items, lines)
     return [Offer(offer.label, offer.detail, f"- {offer.insert}", offer.sort, offer.back) for offer in offers]
 
@@ -190,7 +194,12 @@ def _values(fields: Fields, known: Known, place: Place, lines: Sequence[str]) ->
     last = place.path[-1]
     if last.key == "type" and (kinds := fields.kinds(fields.at(place.path[:-1]))):
         return [
-            Offer(kind, str(node["properties"]["type"].get("description", "")), _typed(fields, kind, node, place), "value")
+            Offer(
+                kind,
+                str(node["properties"]["type"].get("description", "")),
+                _typed(fields, kind, node, place),
+                "value",
+            )
             for kind, node in kinds
         ]
     return _words(fields, known, place, nodes, lines)
@@ -224,15 +233,15 @@ def _names(known: Known, place: Place, key: str, lines: Sequence[str]) -> dict[s
     if key in _MODEL_KEYS or "fallback_models" in above:
         return dict(known.models)
     if key == "target":
-        return {name: "target" for name in known.targets}
+        return dict.fromkeys(known.targets, "target")
     if key == "env":
-        return {name: "environment variable" for name in known.env}
+        return dict.fromkeys(known.env, "environment variable")
     if key == "phase":
-        return {name: "phase of this rollout" for name in _phases(place, lines)}
+        return dict.fromkeys(_phases(place, lines), "phase of this rollout")
     if key == "control":
-        return {name: "tag of a variant" for name in _tags(place, lines)}
+        return dict.fromkeys(_tags(place, lines), "tag of a variant")
     if key == "id" and "targets" in above:
-        return {name: "vendor" for name in ("openai", "anthropic")}
+        return dict.fromkeys(("openai", "anthropic"), "vendor")
     return {}
 
 

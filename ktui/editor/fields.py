@@ -54,7 +54,9 @@ class Fields:
                 if other is not None and other.values != field.values:
                     # `type` of several kinds of policy: each brings its own names.
                     values = tuple(dict.fromkeys((*other.values, *field.values)))
-                    field = Field(name, "", field.kind, field.required, "", values, "", other.nodes + field.nodes)
+                    field = Field(
+                        name, "", field.kind, field.required, "", values, "", other.nodes + field.nodes
+                    )
                 found.setdefault(name, field)
                 found[name] = field
         return found
@@ -140,6 +142,8 @@ class Fields:
 
     def _word(self, node: Node) -> str:
         sort = node.get("type")
+        if "enum" in node:
+            return "one of"
         if sort == "array":
             inner = dict.fromkeys(self._word(item) for item in self.item([node]))
             return f"list of {' or '.join(inner) or 'anything'}"
@@ -150,7 +154,7 @@ class Fields:
                 return f"mapping to {' or '.join(inner)}"
             return "mapping"
         return {"string": "text", "integer": "whole number", "boolean": "true or false"}.get(
-            str(sort), "one of" if "enum" in node else str(sort or "anything")
+            str(sort), str(sort or "anything")
         )
 
 
@@ -166,7 +170,9 @@ def _matching(nodes: list[Node], siblings: Mapping[str, str]) -> list[Node]:
     """Of several kinds of policy the one its `type` names; all, where it names none."""
     named = siblings.get("type", "")
     chosen = [
-        node for node in nodes if named in map(str, node.get("properties", {}).get("type", {}).get("enum", ()))
+        node
+        for node in nodes
+        if named in map(str, node.get("properties", {}).get("type", {}).get("enum", ()))
     ]
     return chosen or nodes
 

@@ -109,7 +109,11 @@ class FindBar(Horizontal):
         self._say(f"{index + 1:,} of {len(hits):,}{more}")
 
     def _say(self, words: str, *, bad: bool = False) -> None:
-        self._said.update(Text(f"{words} ", style=role(self.app, "warn" if bad else "muted")))
+        line = Text(words, style=role(self.app, "warn" if bad else "text"))
+        for key, word in (("↓ ↑", "next, before"), ("esc", "done")):
+            line.append("   ").append(key, f"bold {role(self.app, 'accent')}")
+            line.append(f" {word}", role(self.app, "muted"))
+        self._said.update(line.append(" "))
 
     def action_go(self, step: int) -> None:
         """The next hit or the one before; a line's number is final."""

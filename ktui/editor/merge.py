@@ -98,9 +98,7 @@ def _chunk(base: Sequence[str], mine: Sequence[str], theirs: Sequence[str]) -> C
     return Chunk(side, tuple(base), tuple(mine), tuple(theirs))
 
 
-def _in_all_three(
-    base: list[str], mine: list[str], theirs: list[str]
-) -> Iterator[tuple[int, int, int, int]]:
+def _in_all_three(base: list[str], mine: list[str], theirs: list[str]) -> Iterator[tuple[int, int, int, int]]:
     """(in base, in mine, in theirs, lines) of the stretches no side changed; the last one is empty, at the end."""
     ours, others = _matches(base, mine), _matches(base, theirs)
     i = j = 0

@@ -68,7 +68,11 @@ def place_at(lines: Sequence[str], row: int, column: int) -> Place | None:
     here = [index for index, entry in enumerate(entries) if entry.row == row]
     if here:
         last = entries[here[-1]]
-        if last.key is not None and column >= last.value_at and lines[row][last.value_at - 1 : last.value_at].isspace():
+        if (
+            last.key is not None
+            and column >= last.value_at
+            and lines[row][last.value_at - 1 : last.value_at].isspace()
+        ):
             if last.value[:1] in ("[", "{") and column > _flow_start(last, lines)[1]:
                 return _flow_place(entries, here[-1], lines, row, column)
             return _value_place(entries, here[-1], lines[row], column)
@@ -79,6 +83,9 @@ def place_at(lines: Sequence[str], row: int, column: int) -> Place | None:
 
 def path_of_key(lines: Sequence[str], row: int, column: int) -> tuple[tuple[Step, ...], str] | None:
     """Path and name of the key the cursor stands on or whose plain value it stands in; for help."""
+    if 0 <= row < len(lines):
+        # In the indentation or on the dash the line's first key is meant.
+        column = max(column, len(lines[row]) - len(lines[row].lstrip(" -")))
     place = place_at(lines, row, column)
     if place is None:
         return None
@@ -202,10 +209,7 @@ def _block_place(
         end += 1
     dashes = [index for index in here if entries[index].key is None]
     indent = start
-    if dashes:
-        parent = dashes[-1]
-    else:
-        parent = _parent_for(entries, row, start)
+    parent = dashes[-1] if dashes else _parent_for(entries, row, start)
     typed = line[start:column]
     if column > end:
         return None
@@ -280,8 +284,12 @@ def _flow_place(
             steps.append(Step(frame.key, pairs))
     start = top.word_at[1] if top.word_at is not None and top.word_at[0] == row else column
     typed = lines[row][start:column]
-    siblings = {key: value for key, value in later.pairs.items() if key != _unquote(lines[row][start:word_end])}
-    kind: Literal["key", "value", "item"] = "item" if not top.mapping else "value" if top.key is not None else "key"
+    siblings = {
+        key: value for key, value in later.pairs.items() if key != _unquote(lines[row][start:word_end])
+    }
+    kind: Literal["key", "value", "item"] = (
+        "item" if not top.mapping else "value" if top.key is not None else "key"
+    )
     if kind == "value":
         siblings = dict(later.pairs)
     return Place(kind, tuple(steps), typed, start, word_end, siblings, flow=True, indent=start)
@@ -289,7 +297,12 @@ def _flow_place(
 
 def _word_end(line: str, column: int) -> int:
     end = column
-    while end < len(line) and line[end] not in ",[]{}#" and line[end : end + 2] != ": " and not line[end].isspace():
+    while (
+        end < len(line)
+        and line[end] not in ",[]{}#"
+        and line[end : end + 2] != ": "
+        and not line[end].isspace()
+    ):
         end += 1
     return end
 
@@ -302,7 +315,7 @@ def _read_flow(
     deeper = 0
     for at in range(begin, stop):
         character = line[at]
-        top = frames[-1]if frames else None
+        top = frames[-1] if frames else None
         if quote:
             quote = "" if character == quote else quote
         elif character in "\"'" and (top is None or not top.word.strip()):
@@ -334,8 +347,12 @@ def _read_flow(
 def _read_character(character: str, line: str, row: int, at: int, top: _Frame, *, quoted: bool) -> None:
     if not quoted and character == ",":
         top.close_word()
-    elif not quoted and character == ":" and top.mapping and top.key is None and (
-        at + 1 >= len(line) or line[at + 1] in " \t,]}[{"
+    elif (
+        not quoted
+        and character == ":"
+        and top.mapping
+        and top.key is None
+        and (at + 1 >= len(line) or line[at + 1] in " \t,]}[{")
     ):
         top.key, top.word, top.word_at = _unquote(top.word.strip()), "", None
     elif not character.isspace() or top.word:

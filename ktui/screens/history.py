@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from itertools import pairwise
 from typing import ClassVar
@@ -30,6 +31,8 @@ from ktui.widgets.heading import Heading
 from ktui.widgets.row_list import CopyList, RowList
 from proxy.base.sanitise import sanitise
 
+RENEW_S = 10.0
+"""Seconds after which the counts are asked for again."""
 _BELOW = 5
 """Rows of the change below the list on a narrow screen, as its style sheet says."""
 MOST_DESCRIBED = 40
@@ -50,6 +53,7 @@ class HistoryPane(Pane):
         self._marked: int | None = None
         self._new_while_frozen = 0
         self._to_newest = False
+        self._asked_at = 0.0
         self._loaded = False
         self.list: CopyList[Version] = CopyList(
             self._paint, lambda width: title_line(self.app, width), id="versions"
@@ -79,7 +83,10 @@ class HistoryPane(Pane):
     # -- what arrives
 
     def on_status(self, status: Status) -> None:
-        """The counts of a version that runs grow; they are asked for when the pane is opened."""
+        """The count of the version that runs grows: asked for again now and then."""
+        due = time.monotonic() - self._asked_at >= RENEW_S
+        if self.shown and self.state.frozen_at is None and self._loaded and due:
+            self._load()
 
     def on_config(self, config: Config) -> None:
         """A new version; a frozen picture only counts it."""
@@ -109,8 +116,13 @@ class HistoryPane(Pane):
             if not self.list.items:
                 self.list.show_empty(Text(f"? {error}", style=role(self.app, "unknown")))
             return
+        self._asked_at = time.monotonic()
         before = self.list.current
         self._loaded = True
+        if [item.number for item in versions] == [item.number for item in self.list.items] and versions:
+            self.list.renew(versions)
+            await self._describe(versions)
+            return
         self.list.show_empty(Text("no version was applied yet", style=role(self.app, "muted")))
         self.list.show(versions, cursor=self._place_of(before, versions))
         self._share_room()
@@ -142,7 +154,8 @@ class HistoryPane(Pane):
 
     async def _difference(self, before: Version, after: Version) -> Difference:
         found = await self.link.diff(await self._text(before), await self._text(after))
-        if self._before(after) == before:
+        earlier = self._before(after)
+        if earlier is not None and earlier.number == before.number:
             self._meanings[after.number] = found.meaning
         return found
 
@@ -157,6 +170,9 @@ class HistoryPane(Pane):
         config = self.state.config
         return next((item for item in self.list.items if config and item.hash == config.hash), None)
 
+    def _runs(self, version: Version) -> bool:
+        return self._live is not None and self._live.number == version.number
+
     @property
     def _mark(self) -> Version | None:
         return next((item for item in self.list.items if item.number == self._marked), None)
@@ -168,7 +184,7 @@ class HistoryPane(Pane):
             self.app,
             version,
             width,
-            running=version is self._live,
+            running=self._runs(version),
             marked=version.number == self._marked,
             meaning=self._meanings.get(version.number),
             now=datetime.now().astimezone(),
@@ -209,7 +225,7 @@ class HistoryPane(Pane):
         version = self.list.current
         if version is None:
             return
-        other = self._mark if self._mark not in (None, version) else self._before(version)
+        other = self._before(version) if self._marked in (None, version.number) else self._mark
         try:
             text = await self._text(version)
             if other is None:
@@ -221,7 +237,8 @@ class HistoryPane(Pane):
         except LinkError as error:
             self._meaning.update(Text(f"✗ {error}", style=role(self.app, "bad")))
             return
-        if version is self.list.current:
+        # Rows may have been renewed meanwhile: the number is what a version is known by.
+        if self.list.current is not None and version.number == self.list.current.number:
             self._show_difference(version, other, difference, text)
 
     def _show_difference(
@@ -257,7 +274,7 @@ class HistoryPane(Pane):
             return Text(
                 f"v{self._mark.number} is marked: d shows the difference to it, m on it takes the mark away"
             )
-        if version is self._live:
+        if self._runs(version):
             words = f"v{version.number} runs now · {words}"
         return Text(f"{words} · d against what runs, m marks one to compare with")
 
@@ -298,8 +315,8 @@ class HistoryPane(Pane):
         version = self.list.current
         if version is None:
             return
-        other = self._mark if self._mark not in (None, version) else self._live
-        if other is version:
+        other = self._live if self._marked in (None, version.number) else self._mark
+        if other is not None and other.number == version.number:
             other = self._before(version)
         if other is None:
             self.say("there is no other version to compare with")
@@ -310,7 +327,7 @@ class HistoryPane(Pane):
         except LinkError as error:
             self.say(Text(f"✗ {error}", style=role(self.app, "bad")))
             return
-        runs = {item.number: " (runs)" for item in (old, new) if item is self._live}
+        runs = {item.number: " (runs)" for item in (old, new) if self._runs(item)}
         title = " → ".join(f"v{item.number}{runs.get(item.number, '')}" for item in (old, new))
         await self.app.push_screen(DiffScreen(title, difference))
 

@@ -11,6 +11,7 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual.events import Key, Paste
+from textual.geometry import Offset
 from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import TextArea
@@ -22,8 +23,6 @@ from ktui.themes import role
 
 UNDO_STEPS = 1_000
 """Steps that can be undone, applies and reloads among them."""
-HIGHLIGHT_UP_TO = 1_500
-"""Lines; beyond it the highlighter takes longer than a key may."""
 SEVERITY_GLYPH: Mapping[str, str] = {"error": "✗", "warning": "!", "info": "i"}
 SEVERITY_ROLE: Mapping[str, str] = {"error": "bad", "warning": "warn", "info": "info"}
 _RANK = {"error": 0, "warning": 1, "info": 2}
@@ -31,12 +30,8 @@ _SYNTAX = {
     "yaml.field": "syntax.key",
     "string": "syntax.string",
     "number": "syntax.number",
-    "boolean": "syntax.number",
-    "constant.builtin": "syntax.number",
     "comment": "syntax.comment",
-    "punctuation.bracket": "syntax.punctuation",
     "punctuation.delimiter": "syntax.punctuation",
-    "punctuation.special": "syntax.punctuation",
     "error": "syntax.error",
 }
 _VISIBLE = {code: 0x2400 + code for code in range(0x20) if code not in (0x09, 0x0A)} | {0x7F: 0x2421}
@@ -64,7 +59,6 @@ class PolicyEditor(TextArea):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(
             "",
-            language="yaml",
             soft_wrap=False,
             show_line_numbers=True,
             tab_behavior="indent",
@@ -72,10 +66,6 @@ class PolicyEditor(TextArea):
             id=id,
         )
         self.indent_width = 2
-        if self.is_syntax_aware:
-            # A plain word is no string to the eye: only quoted text has the colour of strings.
-            query = self._get_builtin_highlight_query("yaml").replace("\n(string_scalar) @string\n", "\n")
-            self.update_highlight_query("yaml", query)
         self.cursor_blink = False
         self._problems: dict[int, list[Problem]] = {}
         self._underlined: dict[int, list[Problem]] = {}
@@ -117,11 +107,7 @@ class PolicyEditor(TextArea):
         unless it is said that there is none worth it.
         """
         self.last_key = None
-        language = "yaml" if text.count("\n") < HIGHLIGHT_UP_TO else None
         cursor = self.cursor_location
-        if language != self.language:
-            # Edits are kept by place, so the history fits the new document of the same text.
-            self.language = language
         if undoable:
             self._replace_difference(text)
         else:
@@ -140,11 +126,6 @@ class PolicyEditor(TextArea):
         self.replace(text[head : len(text) - tail], start, end, maintain_selection_offset=True)
         self.history.checkpoint()
         self.move_cursor(self.clamp_visitable(self.cursor_location))
-
-    @property
-    def highlighted(self) -> bool:
-        """Whether the text is short enough for highlighting."""
-        return self.language is not None
 
     def show_problems(self, problems: Sequence[Problem]) -> None:
         """Underlines ranges and marks lines."""
@@ -202,6 +183,17 @@ class PolicyEditor(TextArea):
         row = text.count("\n")
         return row, len(text) - (text.rfind("\n") + 1)
 
+    def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:
+        """As every text area; a line that fits is shown from its beginning again."""
+        moved = super().scroll_cursor_visible(center=center, animate=animate)
+        row, column = self.cursor_location
+        if (
+            self.scroll_offset.x
+            and self.get_column_width(row, column) < self.size.width - self.gutter_width - 1
+        ):
+            self.scroll_to(x=0, animate=False)
+        return moved
+
     # -- drawing
 
     @property
@@ -216,8 +208,10 @@ class PolicyEditor(TextArea):
         if safe != line.plain:
             line = Text(safe, spans=line.spans, end="", no_wrap=True)
         if self._hits is not None:
+            # The one found stands out of these: it is selected.
+            hit = Style.parse(role(self.app, "accent")) + Style(bold=True, underline=True)
             for match in self._hits.finditer(line.plain):
-                line.stylize(Style.parse(role(self.app, "hit")), *match.span())
+                line.stylize(hit, *match.span())
         # The gravest is put on last, over the others.
         here = self._underlined.get(line_index, ())
         for problem in sorted(here, key=lambda item: _RANK.get(item.severity, 3), reverse=True):
@@ -228,7 +222,7 @@ class PolicyEditor(TextArea):
 
     def _build_highlight_map(self) -> None:
         self._line_cache.clear()
-        self._highlights = Highlights(self.document, self._highlight_query)
+        self._highlights = Highlights(self.document)
 
     def _render_line(self, y: int) -> Strip:
         strip = super()._render_line(y)

@@ -100,6 +100,12 @@ class RowList(ScrollView, Generic[Item], can_focus=True):
         self.refresh()
         self.post_message(self.Moved(self))
 
+    def renew(self, items: Sequence[Item]) -> None:
+        """The same rows with newer content: the cursor stays and nobody is told."""
+        if tuple(items) != self.items and len(items) == len(self.items):
+            self.items = tuple(items)
+            self.repaint()
+
     def show_empty(self, words: Text) -> None:
         """What stands there while there are no rows."""
         self._empty = words

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from proxy.base.times import now_ms, parse_moment
-from proxy.cli.event_table import heading, line
 from proxy.cli.exits import USAGE, UsageError, complain_lines, emit, exits, flush, say
 from proxy.cli.explain_command import explain
 from proxy.cli.places import default_state_dir, environment, find_gateway
@@ -89,6 +87,7 @@ def tail_events(
         if gateway is None:
             raise UsageError("no gateway runs here; start one, or name one with --api")
         from proxy.cli.api import Api
+        from proxy.cli.event_table import heading, line
 
         client = Api(gateway)
         if format == "table":
@@ -151,6 +150,8 @@ def _list_store(state: Path, query: EventQuery, format: Format) -> None:
         raise UsageError(
             f"no gateway runs and there is no event store in {state}; name one with --state-dir or --api"
         )
+    import asyncio
+
     asyncio.run(_write_store(path, query, format))
 
 
@@ -171,6 +172,7 @@ def list_fields() -> None:
 
 
 async def _write_store(path: Path, query: EventQuery, format: Format) -> None:
+    from proxy.cli.event_table import heading, line
     from proxy.events.sqlite_reader import EventReader
     from proxy.events.wire_form import csv_header, csv_row, event_json
 
@@ -199,6 +201,8 @@ async def _write_store(path: Path, query: EventQuery, format: Format) -> None:
 
 
 def _say_table(events: Iterator[dict[str, Any]]) -> None:
+    from proxy.cli.event_table import heading, line
+
     say(heading())
     for event in events:
         say(line(event))

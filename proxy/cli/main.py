@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -66,4 +67,6 @@ def show_version() -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    # No plug-in of pydantic is ours; looking for them reads every installed package at every start.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     app()

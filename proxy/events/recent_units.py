@@ -11,7 +11,7 @@ KEPT = 1_000
 """Requests looked back on."""
 ENOUGH = 50
 """Requests that must have been asked for a kind before its absence means anything."""
-_ALWAYS_ASKED = ("safety_identifier", "user", "conversation", "header:x-kt-unit", "key")
+_ALWAYS_ASKED = frozenset({"safety_identifier", "user", "conversation", "header:x-kt-unit", "key"})
 """Kinds every request is asked for; a header only when a running split names it."""
 
 
@@ -19,24 +19,24 @@ class RecentUnits:
     """Counts over the last `KEPT` decided requests. Bounded memory."""
 
     def __init__(self) -> None:
-        self._requests: deque[tuple[frozenset[str], frozenset[str]]] = deque(maxlen=KEPT)
+        self._requests: deque[tuple[dict[str, str | None], bool]] = deque(maxlen=KEPT)
 
     def observe_all(self, events: Iterable[Event]) -> None:
-        """Count several; fits as a listener of a store."""
+        """Count several; fits as a listener of a store. Only remembers: the counting is done when asked."""
         for event in events:
             units = event.facts.get("units")
-            if not isinstance(units, dict):
-                continue
-            carried = {kind for kind, digest in units.items() if digest is not None}
-            if event.key is not None:
-                carried.add("key")
-            self._requests.append((frozenset({*_ALWAYS_ASKED, *units}), frozenset(carried)))
+            if isinstance(units, dict):
+                self._requests.append((units, event.key is not None))
 
     def counts(self) -> dict[str, int]:
         """Requests that carried each kind, 0 included; kinds too few requests were asked for are left out."""
-        asked: Counter[str] = Counter()
+        asked = dict.fromkeys(_ALWAYS_ASKED, len(self._requests))
         carried: Counter[str] = Counter()
-        for kinds, found in self._requests:
-            asked.update(kinds)
-            carried.update(found)
+        for units, has_key in self._requests:
+            for kind, digest in units.items():
+                if kind not in _ALWAYS_ASKED:
+                    asked[kind] = asked.get(kind, 0) + 1
+                if digest is not None:
+                    carried[kind] += 1
+            carried["key"] += has_key
         return {kind: carried[kind] for kind, requests in asked.items() if requests >= ENOUGH}

@@ -12,7 +12,15 @@ from proxy.gateway.streams import ChatStream, NativeStream, OpaqueStream
 from proxy.policy.facts import GENERATION, Endpoint
 from proxy.upstream.targets import Target
 from proxy.upstream.transport import Call
-from proxy.wire.errors import RequestError, error_body, error_frame, read_error
+from proxy.wire.errors import (
+    RequestError,
+    anthropic_error_body,
+    anthropic_error_frame,
+    anthropic_kind,
+    error_body,
+    error_frame,
+    read_error,
+)
 from proxy.wire.native_taps import MessagesTap, NativeTap, ResponsesTap, read_message, read_response
 from proxy.wire.stream_tap import WholeAnswer as Seen
 from proxy.wire.stream_tap import read_answer
@@ -107,40 +115,18 @@ def keepalive_frame(endpoint: Endpoint) -> bytes:
     return b'event: ping\ndata: {"type": "ping"}\n\n' if endpoint == "messages" else b": keepalive\n\n"
 
 
-_ANTHROPIC_TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    402: "billing_error",
-    403: "permission_error",
-    404: "not_found_error",
-    408: "timeout_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    504: "timeout_error",
-    529: "overloaded_error",
-}
-"""https://docs.anthropic.com/en/api/errors"""
-
-
-def _anthropic_error(error: RequestError, request_id: str | None) -> bytes:
-    kind = _ANTHROPIC_TYPES.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")
-    value: dict[str, Any] = {"type": "error", "error": {"type": kind, "message": error.message}}
-    if request_id is not None:
-        value["request_id"] = request_id
-    return msgspec.json.encode(value)
-
-
 def error_body_for(exchange: Exchange | None, error: RequestError) -> bytes:
     """The body that says `error` to who asks."""
     if exchange is not None and client_dialect(exchange.endpoint) == "anthropic":
-        return _anthropic_error(error, exchange.id)
+        kind, extra = anthropic_kind(error.status), {"code": error.code}
+        return anthropic_error_body(kind, error.message, request_id=exchange.id, extra=extra)
     return error_body(error.status, error.code, error.message, error.param)
 
 
 def error_frame_for(endpoint: Endpoint, error: RequestError) -> bytes:
     """The frame that says `error` inside a stream. Nothing follows it, for the answer is not complete."""
     if endpoint == "messages":
-        return b"event: error\ndata: " + _anthropic_error(error, None) + b"\n\n"
+        return anthropic_error_frame(anthropic_kind(error.status), error.message)
     if endpoint == "responses":
         told = {"code": error.code, "message": error.message, "param": None}
         # The `error` object is what makes the official clients raise.

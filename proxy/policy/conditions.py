@@ -63,13 +63,19 @@ class ConditionsSpec(Spec):
     max_tokens_gt: Count | None = None
     """More output tokens asked for than this."""
     max_tokens_gte: Count | None = None
+    """At least this many output tokens asked for."""
     max_tokens_lt: Count | None = None
+    """Fewer output tokens asked for than this."""
     max_tokens_lte: Count | None = None
+    """At most this many output tokens asked for."""
     prompt_chars_gt: Count | None = None
     """More characters in the prompt than this."""
     prompt_chars_gte: Count | None = None
+    """At least this many characters in the prompt."""
     prompt_chars_lt: Count | None = None
+    """Fewer characters in the prompt than this."""
     prompt_chars_lte: Count | None = None
+    """At most this many characters in the prompt."""
     stream: bool | None = None
     """Whether a streamed answer was asked for."""
     has_tools: bool | None = None

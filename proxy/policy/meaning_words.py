@@ -71,7 +71,7 @@ def changes(before: Any, after: Any, name: str = "") -> Iterator[str]:
     elif _are_named(before) and _are_named(after):
         yield from _named_items(before, after, name)
     elif isinstance(before, list) and isinstance(after, list) and not _nested(before) and not _nested(after):
-        yield _list_change(before, after, name)
+        yield from _list_change(before, after, name)
     elif before is None:
         yield f"{shown(name)} now {word(after)}"
     elif after is None:
@@ -129,15 +129,15 @@ def _named_items(before: Sequence[Any], after: Sequence[Any], name: str) -> Iter
         yield f"{name} now in the order {', '.join(shown(key) for key in new)}"
 
 
-def _list_change(before: Sequence[Any], after: Sequence[Any], name: str) -> str:
+def _list_change(before: Sequence[Any], after: Sequence[Any], name: str) -> Iterator[str]:
+    """Lists of words are sets: any of them may match, in whatever order."""
     gained, lost = differences(before, after)
-    if not gained and not lost:
-        return f"{name} now in the order {word(list(after))}"
-    if not gained:
-        return f"{name} no longer {listed(lost)}"
-    if not lost:
-        return f"{name} now also {listed(gained)}"
-    return f"{name} now {listed(gained)} instead of {listed(lost)}"
+    if gained and lost:
+        yield f"{name} now {listed(gained)} instead of {listed(lost)}"
+    elif gained:
+        yield f"{name} now also {listed(gained)}"
+    elif lost:
+        yield f"{name} no longer {listed(lost)}"
 
 
 def differences(before: Iterable[Any], after: Iterable[Any]) -> tuple[list[str], list[str]]:

@@ -133,10 +133,13 @@ class _FileSpec(Spec):
     version: Literal["1"] = "1"
     """Version of this format."""
     gateway: GatewaySpec | None = None
+    """How the gateway itself behaves."""
     providers: _ProvidersSpec | None = None
+    """Where requests can go."""
     prices: dict[Pattern, PricingSpec] | None = None
     """Prices by model, dollars per million tokens, for every target."""
     events: EventsSpec | None = None
+    """What is remembered of requests."""
     policies: list[ConditionedSpec] | None = None
     """The chain, in the order it runs."""
 
@@ -316,6 +319,9 @@ class _Reader:
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a policy file, for editors."""
+    # Here, not above: lint has no use for it.
+    from proxy.policy.descriptions import descriptions, models_by_name
+
     schema = TypeAdapter(_FileSpec).json_schema()
     definitions = schema.setdefault("$defs", {})
     definitions.pop("ConditionedSpec", None)
@@ -333,4 +339,14 @@ def json_schema() -> dict[str, Any]:
     schema["properties"]["version"] = {"enum": [1, "1"], "description": "Version of this format."}
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "policy file"
+    models = models_by_name()
+    for name, definition in (("_FileSpec", schema), *definitions.items()):
+        if name in models:
+            _describe(definition, descriptions(models[name]))
     return schema
+
+
+def _describe(definition: dict[str, Any], texts: Mapping[str, str]) -> None:
+    for key, value in definition.get("properties", {}).items():
+        if key in texts and "description" not in value:
+            value["description"] = texts[key]

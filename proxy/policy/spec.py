@@ -30,7 +30,7 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 class Spec(BaseModel):
     """A mapping of the policy file. Knows where it stood, so that messages can point at it."""
 
-    model_config = ConfigDict(extra="forbid", protected_namespaces=(), use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
     _line: int = PrivateAttr(default=0)
     _path: Path = PrivateAttr(default=())

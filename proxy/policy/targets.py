@@ -144,7 +144,9 @@ class PricingSpec(Spec):
     """Dollars per million tokens."""
 
     input: Money | None = None
+    """What is sent."""
     output: Money | None = None
+    """What is answered."""
     cached_input: Money | None = None
     """Input read from the vendor's prompt cache."""
     cache_write: Money | None = None
@@ -167,7 +169,9 @@ class TimeoutsSpec(Spec):
     """How long to wait for the upstream."""
 
     connect: Duration | None = None
+    """Until the connection stands."""
     first_byte: Duration | None = None
+    """Until the answer begins."""
     idle: Duration | None = None
     """Between two chunks of an answer."""
 
@@ -237,6 +241,7 @@ class TargetEntry(Spec):
     price_as: Name | None = None
     """Look prices up under this model name."""
     timeouts: TimeoutsSpec | None = None
+    """How long to wait for it."""
     headers: dict[HeaderName, str] | None = None
     """Extra headers sent upstream."""
     auth: Literal["passthrough"] | None = None

@@ -51,7 +51,10 @@ def messages_request(parsed: ParsedRequest, model: str) -> Translated:
     request = load_object(parsed.body)
     if request is None:
         raise RequestError(400, "invalid_json", "the body is not a JSON object")
-    return _Translation(request, model).whole()
+    try:
+        return _Translation(request, model).whole()
+    except RecursionError:
+        raise RequestError(400, "invalid_json", "the body is nested too deeply") from None
 
 
 class _Translation:
@@ -180,13 +183,26 @@ class _Translation:
         closed = closed_schema(schema) if native and isinstance(schema, dict) else None
         if closed is not None:
             self._out["output_config"] = {"format": {"type": "json_schema", "schema": closed}}
-        elif self._out.get("tools"):
+        elif self._out.get("tools") or self._cannot_force():
             # Forcing a tool of ours would keep the model from calling the client's.
-            self._dropped.append("response_format")
+            self._ask_by_words(schema)
         else:
             self._ask_by_tool(
                 schema if isinstance(schema, dict) else _OPEN_OBJECT, text(given, "description")
             )
+
+    def _cannot_force(self) -> bool:
+        """Whether a forced call would be refused: by the model as such, or beside the thinking that is asked for."""
+        thinks = mapping(self._request, "thinking").get("type") in ("enabled", "adaptive")
+        return thinks or not claude_models.can_be_forced(self._model)
+
+    def _ask_by_words(self, schema: Any) -> None:
+        """Tell the model the form; nothing makes sure of it, so that it counts as not carried."""
+        self._dropped.append("response_format")
+        wish = "Unless you call a tool, answer with one JSON object and nothing else."
+        if isinstance(schema, dict):
+            wish += f" It must be valid against this JSON schema: {dump(schema).decode()}"
+        self._out.setdefault("system", []).append({"type": "text", "text": wish})
 
     def _ask_by_tool(self, schema: dict[str, Any], description: str) -> None:
         self._json_tool = True

@@ -55,6 +55,11 @@ def structures_output(model: str) -> bool:
     return version(model) >= (4, 5)
 
 
+def can_be_forced(model: str) -> bool:
+    """Whether `tool_choice` can make it call a tool."""
+    return version(model) <= (5, 0) or version(model) == _UNKNOWN
+
+
 def takes_sampling(model: str) -> bool:
     """Whether it takes a `temperature`, `top_p` or `top_k` other than the default."""
     return version(model) < (4, 7) or version(model) == _UNKNOWN

@@ -43,7 +43,8 @@ class MessagesStreamToChat:
         self._id = ""
         self._spoke = False
         self._calls = 0
-        self._blocks: dict[object, _Block] = {}
+        self._thoughts = 0
+        self._blocks: dict[int, _Block] = {}
         self._held: list[str] = []
         self._json_came = False
         self._ended = False
@@ -116,7 +117,7 @@ class MessagesStreamToChat:
     def _block_start(self, event: dict[str, Any]) -> bytes:
         given = mapping(event, "content_block")
         kind = text(given, "type")
-        block = self._blocks[event.get("index")] = _Block(kind)
+        block = self._blocks[_index(event)] = _Block(kind)
         if kind == "text":
             return self._text(text(given, "text"))
         if kind == "tool_use":
@@ -126,7 +127,7 @@ class MessagesStreamToChat:
             return self._think(block, text(given, "thinking"))
         if kind == "redacted_thinking":
             self.first_token = True
-            return self._chunk({"thinking_blocks": [{"type": kind, "data": text(given, "data")}]})
+            return self._whole_thought({"type": kind, "data": text(given, "data")})
         return b""
 
     def _call(self, block: _Block, given: dict[str, Any]) -> bytes:
@@ -143,7 +144,7 @@ class MessagesStreamToChat:
         return self._chunk({"tool_calls": [call]})
 
     def _block_delta(self, event: dict[str, Any]) -> bytes:
-        delta, block = mapping(event, "delta"), self._blocks.get(event.get("index")) or _Block("")
+        delta, block = mapping(event, "delta"), self._blocks.get(_index(event)) or _Block("")
         kind = text(delta, "type")
         if kind == "text_delta":
             return self._text(text(delta, "text"))
@@ -180,15 +181,22 @@ class MessagesStreamToChat:
         return self._chunk({"tool_calls": [{"index": block.index, "function": {"arguments": part}}]})
 
     def _block_stop(self, event: dict[str, Any]) -> bytes:
-        block = self._blocks.pop(event.get("index"), None)
+        block = self._blocks.pop(_index(event), None)
         if block is None:
             return b""
         if block.kind == "tool_use":
             return b"" if block.has_arguments else self._arguments(block, block.given or "{}")
         if block.kind == "thinking" and block.signature:
-            carried = {"type": "thinking", "thinking": "".join(block.thought), "signature": block.signature}
-            return self._chunk({"thinking_blocks": [carried]})
+            thought = "".join(block.thought)
+            return self._whole_thought(
+                {"type": "thinking", "thinking": thought, "signature": block.signature}
+            )
         return b""
+
+    def _whole_thought(self, carried: dict[str, Any]) -> bytes:
+        """With an index, which the official clients demand of every object in a list of a delta."""
+        index, self._thoughts = self._thoughts, self._thoughts + 1
+        return self._chunk({"thinking_blocks": [{"index": index, **carried}]})
 
     def _message_delta(self, event: dict[str, Any]) -> bytes:
         self._merge(mapping(event, "usage"))
@@ -223,6 +231,11 @@ class MessagesStreamToChat:
     def _merge(self, report: dict[str, Any]) -> None:
         self._report = merged_report(self._report, report)
         self.usage = anthropic_usage(self._report)
+
+
+def _index(event: dict[str, Any]) -> int:
+    index = event.get("index")
+    return index if isinstance(index, int) else 0
 
 
 class _Block:

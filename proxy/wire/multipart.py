@@ -111,16 +111,14 @@ def _parts(body: bytes, delimiter: bytes, start: int) -> Iterator[_Part]:
         if body.startswith(b"--", position):
             return
         head = _line_end(body, position)
-        # A part without headers has its blank line at once.
-        empty = body.startswith(b"\r\n", head)
-        split = head if empty else body.find(b"\r\n\r\n", head, head + _HEAD_LIMIT)
-        content = split + (2 if empty else 4)
-        end = body.find(break_, max(head, content - 2))
+        split = body.find(b"\r\n\r\n", head, head + _HEAD_LIMIT)
+        content = split + 4
+        end = body.find(break_, content)
         if split < 0 or end < 0:
             raise _invalid("the form is cut off: its closing boundary is missing")
-        if delimiter in body[head:split]:
-            raise _invalid("a part of the form ends within its headers")
-        yield _part(body[head:split], Span(content, max(content, end)))
+        if delimiter in body[head:split] or body.startswith(delimiter, content):
+            raise _invalid("a part of the form ends before its content")
+        yield _part(body[head:split], Span(content, end))
         position = end + len(break_)
     raise _invalid(f"the form has more than {_PARTS_LIMIT} parts")
 

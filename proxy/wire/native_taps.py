@@ -60,7 +60,8 @@ class NativeTap:
         kind = value.get("type")
         if isinstance(kind, str):
             self._event(kind, value)
-        if self.error is None and (kind == "error" or frame.event == b"error"):
+        is_error = kind == "error" or frame.event == b"error" or (kind is None and value.get("error"))
+        if self.error is None and is_error:
             self.error = reported_error(value) or ReportedError(_text(value, "code"), _text(value, "message"))
 
     def _event(self, kind: str, value: dict[str, Any]) -> None:

@@ -47,11 +47,21 @@ async def chat(request: web.Request) -> web.Response:
     return web.json_response({**answer, "choices": [choice], "usage": usage})
 
 
+async def anthropic_message(request: web.Request) -> web.Response:
+    """Answers any messages request, with the same usage."""
+    body = await request.json()
+    content = [{"type": "text", "text": "Hello there."}]
+    answer = {"id": "m-1", "type": "message", "role": "assistant", "model": body["model"]}
+    usage = {"input_tokens": 12, "output_tokens": 5}
+    return web.json_response({**answer, "content": content, "stop_reason": "end_turn", "usage": usage})
+
+
 @asynccontextmanager
 async def vendor() -> AsyncIterator[str]:
     """The address of a vendor."""
     app = web.Application()
     app.router.add_post("/v1/chat/completions", chat)
+    app.router.add_post("/v1/messages", anthropic_message)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -178,3 +178,18 @@ async def test_a_lost_gateway_is_said_and_the_list_stays() -> None:
         await pilot.press("G", "A")
         await until(pilot, lambda: "nothing answers at" in shown(app))
         assert "811,036" in row(app, "v1")
+
+
+async def test_counts_grow_while_the_screen_is_open_and_the_cursor_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ktui.screens.history.RENEW_S", 0.0)
+    fake = FakeGateway()
+    app = app_of(fake)
+    async with app.run_test(size=(120, 40)) as pilot:
+        pane = await opened(app, pilot)
+        await pilot.press("j", "j")
+        monkeypatch.setitem(VERSIONS, 12, (*VERSIONS[12][:4], 2777))
+        fake.push_status()
+        await until(pilot, lambda: "2,777" in row(app, "v12"))
+        assert pane.list.cursor == 2

@@ -42,7 +42,7 @@ def test_every_place_is_found_by_its_spelling() -> None:
     for path, _ in scalars(DOCUMENT.root):
         assert resolve(DOCUMENT, spell_path(DOCUMENT, path)) == path
     weight = ("policies", 0, "variants", 1, "weight")
-    assert spell_path(DOCUMENT, weight) == "policies[name=ab-test-models].variants[model=o3].weight"
+    assert spell_path(DOCUMENT, weight) == 'policies[name=ab-test-models].variants[tag="b ]c"].weight'
     assert resolve(DOCUMENT, 'policies[name=ab-test-models].variants[tag="b ]c"].weight') == weight
     assert spell_path(DOCUMENT, ("policies", 2, "type")) == "policies[2].type"
 

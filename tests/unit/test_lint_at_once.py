@@ -107,6 +107,11 @@ def test_what_cannot_be_read_leads_to_no_false_remark() -> None:
         "  - {name: l, type: log, conditions: {model: o1}}\n"
     )
     assert [code for code, _, _ in told(between)] == ["unknown-key"]
+    alias = (
+        "policies:\n  - {name: f, type: model_filter, blocked_models: ['*'], preferred_model: *x}\n"
+        "  - {name: l, type: log}\n"
+    )
+    assert [code for code, _, _ in told(alias)] == ["alias"]
     misspelled_section = (
         "provders: {targets: [{id: x}]}\npolicies:\n  - {name: r, type: model_filter, preferred_model: m}\n"
     )

@@ -119,6 +119,7 @@ TO_MINI = "type: model_filter, preferred_model: gpt-4o-mini"
         (chain("conditions: {max_tokens_lt: 10}, type: model_filter, preferred_model: o1", f"conditions: {{max_tokens_gte: «20»}}, {TO_MINI}"), "max-tokens-gap"),
         (chain("conditions: {max_tokens_lt: 10}, type: model_filter, preferred_model: o1", f"conditions: {{max_tokens_gte: 10}}, {TO_MINI}"), "max-tokens-gap"),
         (chain("conditions: {max_tokens_lt: 10, stream: true}, type: model_filter, preferred_model: o1", f"conditions: {{max_tokens_gte: 20}}, {TO_MINI}"), "max-tokens-gap"),
+        (chain(f"conditions: {{max_tokens_lt: 100}}, {TO_MINI}", "conditions: {max_tokens_gt: 10, max_tokens_lt: 20}, type: model_filter, preferred_model: o1", "conditions: {max_tokens_gte: 100}, type: model_filter, preferred_model: o1"), "max-tokens-gap"),
         (chain("conditions: {max_tokens_lt: 20}, type: model_filter, preferred_model: o1", f"conditions: {{max_tokens_gte: «10»}}, {TO_MINI}"), "max-tokens-overlap"),
         (chain("conditions: {max_tokens_gt: 5}, type: model_filter, preferred_model: o1", f"conditions: {{max_tokens_lte: «30»}}, {TO_MINI}"), "max-tokens-overlap"),
         (chain("conditions: {max_tokens_gt: 5}, type: model_filter, preferred_model: o1", f"conditions: {{max_tokens_gt: 10}}, {TO_MINI}"), "max-tokens-overlap"),

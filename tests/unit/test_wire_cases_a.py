@@ -372,10 +372,28 @@ def test_case_39_text_is_the_content_when_the_model_did_not_call() -> None:
     assert whole["choices"][0]["message"]["content"] == "I cannot."
 
 
-def test_case_39_beside_tools_an_old_model_cannot_have_both() -> None:
+def test_case_39_beside_tools_an_old_model_is_told_the_form_in_words() -> None:
     made = translate(response_format=form(), tools=[TOOL])
     assert made.dropped == ("response_format",)
     assert not made.json_tool
+    out = sent(response_format=form(), tools=[TOOL], messages=[{"role": "system", "content": "S"}, *HELLO])
+    assert [tool["name"] for tool in out["tools"]] == ["look"]
+    assert out["system"][0]["text"] == "S"
+    assert json.dumps(SCHEMA, separators=(",", ":")) in out["system"][1]["text"]
+
+
+def test_case_39_a_model_that_cannot_be_forced_is_told_the_form_in_words() -> None:
+    made = translate("claude-opus-5-5", response_format={"type": "json_object"})
+    assert (made.dropped, made.json_tool) == (("response_format",), False)
+    out = sent("claude-opus-5-5", response_format={"type": "json_object"})
+    assert "tools" not in out
+    assert "one JSON object" in out["system"][0]["text"]
+
+
+def test_case_39_beside_thinking_no_call_can_be_forced() -> None:
+    thinking = {"type": "enabled", "budget_tokens": 2_000}
+    made = translate(response_format={"type": "json_object"}, thinking=thinking)
+    assert (made.dropped, made.json_tool) == (("response_format",), False)
 
 
 def test_case_40_what_cannot_be_carried_is_named_in_order() -> None:

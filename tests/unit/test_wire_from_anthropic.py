@@ -19,6 +19,7 @@ _CHAT = TypeAdapter(CompletionCreateParamsNonStreaming)
 _MESSAGES = TypeAdapter(list[ChatCompletionMessageParam])
 _TOOLS = TypeAdapter(list[ChatCompletionToolParam])
 PNG = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBO"}}
+DOCUMENT = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "D"}}
 CACHED = {"cache_control": {"type": "ephemeral"}}
 
 
@@ -365,3 +366,55 @@ def test_thinking_of_earlier_turns_is_left_out_and_named() -> None:
     )
     assert found.dropped == ("messages.thinking",)
     assert json.loads(found.body)["messages"][1] == {"role": "assistant", "content": "y"}
+
+
+def test_further_fields_are_named() -> None:
+    body = {
+        "model": "m",
+        "messages": [user([{**DOCUMENT, "citations": {"enabled": True}}])],
+        "output_config": {"task_budget": 5},
+        "metadata": {"user_id": "u", "team": "x"},
+    }
+    assert translated(body).dropped == ("citations", "output_config.task_budget", "metadata.team")
+    plain = {"model": "m", "messages": [user([{**DOCUMENT, "citations": {"enabled": False}}])]}
+    assert translated(plain).dropped == ()
+
+
+def test_an_effort_that_is_named_goes_before_a_budget() -> None:
+    thinking = {"type": "enabled", "budget_tokens": 1024}
+    found = chat([user("x")], "o3", thinking=thinking, output_config={"effort": "high"})
+    assert found["reasoning_effort"] == "high"
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ({"messages": [], "tool_choice": {"type": "some"}}, "tool_choice"),
+        ({"messages": [], "tools": [{"input_schema": {}}]}, "tools[0]"),
+        ({"messages": [user("x"), assistant([call("f", "")])]}, "messages[1].content[0]"),
+        ({"messages": [user("x"), assistant([PNG])]}, "messages[1].content[0]"),
+        (
+            {"messages": [user([{"type": "document", "source": {"type": "content", "content": [5]}}])]},
+            "messages[0]",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(body: dict[str, Any], where: str) -> None:
+    assert where in refusal(body).message
+
+
+def test_what_ran_at_the_vendor_is_named_and_a_turn_of_nothing_else_left_out() -> None:
+    ran = [
+        {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}},
+        {"type": "web_search_tool_result", "tool_use_id": "s", "content": []},
+    ]
+    found = translated({"model": "m", "messages": [user("x"), assistant(ran), user("y")]})
+    assert found.dropped == ("messages.server_tool_use", "messages.web_search_tool_result")
+    assert json.loads(found.body)["messages"] == [user("x"), user("y")]
+
+
+def test_a_turn_between_a_call_and_its_result_parts_them() -> None:
+    turns = [user("x"), assistant([call("f", "t1")]), user("y"), assistant("z"), user([result("t1", "r")])]
+    assert "t1" in refusal({"messages": turns}).message
+    unanswered = [user("x"), assistant([call("f", "t1")]), user("y"), user([result("t1", "r")])]
+    assert [message["role"] for message in chat(unanswered)["messages"]][2] == "tool"

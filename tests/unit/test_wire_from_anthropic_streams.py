@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from proxy.wire.chat_stream_to_messages import ChatStreamToMessages
-from proxy.wire.sse import SseReader
+from proxy.wire.sse import FRAME_LIMIT, SseReader
 from proxy.wire.translation import TruncatedError
 
 _EVENT: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
@@ -344,10 +344,59 @@ def test_a_call_that_goes_on_behind_its_end_is_an_error() -> None:
     assert (found[-1]["type"], stream.done) == ("error", True)
 
 
+def test_blanks_behind_arguments_are_no_harm() -> None:
+    found, stream = run(
+        chunk(call(0, "{}\n", "f", "c1")),
+        chunk(call(1, "{}", "g", "c2")),
+        chunk(call(0, " ")),
+        chunk({}, "tool_calls"),
+        DONE,
+    )
+    assert stream.error is None
+    places = [value["index"] for value in found if value["type"] == "content_block_stop"]
+    assert places == [0, 1]
+    early = transcoder()
+    early.feed(chunk(call(0, "{}\n", "f", "c1")))
+    assert b'"name":"g"' in early.feed(chunk(call(1, "", "g", "c2")))
+
+
+def test_a_call_without_an_id_gets_one_of_its_own() -> None:
+    found, _ = run(chunk(call(0, "{}", "f")), chunk(call(1, "{}", "g")), chunk({}, "tool_calls"), DONE)
+    assert [getattr(block, "id", "") for block in message(found).content] == [
+        "call_chatcmpl-1_0",
+        "call_chatcmpl-1_1",
+    ]
+
+
+def test_content_in_parts_is_its_text() -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "other"}, {"type": "text", "text": "b"}]
+    made = message(run(chunk({"content": parts}), chunk({}, "stop"), DONE)[0])
+    assert getattr(made.content[0], "text", "") == "ab"
+
+
+def test_an_error_event_without_an_error_object_is_one() -> None:
+    found, stream = run(b'event: error\ndata: {"message":"m"}\n\n')
+    assert kinds(found) == ["error"]
+    assert stream.error is not None
+
+
+def test_a_frame_beyond_every_measure_is_an_error() -> None:
+    stream = transcoder()
+    out = stream.feed(b"data: " + b"x" * (FRAME_LIMIT + 1))
+    assert (kinds(events(out)), stream.done) == (["error"], True)
+    assert stream.feed(b"more") == b""
+
+
+def test_a_stream_that_says_only_that_it_is_done_is_an_empty_message() -> None:
+    found, _ = run(DONE)
+    assert kinds(found) == ["message_start", "message_delta", "message_stop"]
+    assert message(found).id.startswith("msg_")
+
+
 def test_comments_pass_and_pings_do_not() -> None:
     stream = transcoder()
     assert stream.feed(b": keepalive\n\n") == b": keepalive\n\n"
-    assert stream.feed(b"event: ping\ndata: {}\n\n") == b""
+    assert stream.feed(b"event: ping\ndata: pong\n\n") == b""
     assert stream.feed(b"event: other\n\n\n") == b""
     assert not stream.first_token
     assert stream.error is None

@@ -146,6 +146,8 @@ def test_an_error_event_of_a_response() -> None:
         event("error", code="c", message="m", param=None),
     )
     assert tap.error == ReportedError("c", "m")
+    bare = seen(ResponsesTap(), b'data: {"error":{"code":"c","message":"m"}}\n\n')
+    assert bare.error == ReportedError("c", "m")
 
 
 def test_a_whole_response() -> None:

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openai.lib.streaming.chat import ChatCompletionStreamState
+from openai.types.chat import ChatCompletionChunk
 from wire_a_support import (
     CREATED,
+    HELLO,
     MODEL,
     block,
     carry,
@@ -20,6 +23,7 @@ from wire_a_support import (
     event,
     joined,
     message,
+    sent,
     start,
     text_block,
     tool_block,
@@ -155,6 +159,28 @@ def test_the_stream_says_what_the_whole_answer_says() -> None:
     ]
     assert calls == [
         (call["id"], call["name"], json.loads(call["arguments"])) for call in got["tool_calls"].values()
+    ]
+
+
+def test_the_official_clients_own_accumulator_takes_it_and_its_message_can_be_given_back() -> None:
+    state = ChatCompletionStreamState()
+    second = block(1, {"type": "redacted_thinking", "data": "ZGF0YQ=="})
+    source = RICH.replace(b"event: content_block_start", second + b"event: content_block_start", 1)
+    for value in chunks(carry(source, usage=True)[0]):
+        state.handle_chunk(ChatCompletionChunk.model_validate(value))
+    final = state.get_final_completion()
+    told: Any = final.choices[0].message.model_dump(exclude_none=True)
+    assert told["content"] == "Let me 😀"
+    assert told["reasoning_content"] == "漢 first"
+    assert [call["function"]["arguments"] for call in told["tool_calls"]] == ['{"place": "Zürich"}', "{}"]
+    assert final.usage is not None
+    assert final.usage.prompt_tokens == 14
+    results = [{"role": "tool", "tool_call_id": call["id"], "content": "x"} for call in told["tool_calls"]]
+    given = sent(messages=[*HELLO, told, *results])["messages"][1]["content"]
+    assert given[:3] == [
+        {"type": "redacted_thinking", "data": "ZGF0YQ=="},
+        {"type": "thinking", "thinking": "漢 first", "signature": "c2ln"},
+        {"type": "text", "text": "Let me 😀"},
     ]
 
 

@@ -153,7 +153,9 @@ def joined(out: bytes) -> dict[str, Any]:
             delta = choice["delta"]
             for name in ("content", "reasoning_content", "refusal"):
                 made[name] += delta.get(name) or ""
-            made["thinking_blocks"] += delta.get("thinking_blocks", [])
+            for carried in delta.get("thinking_blocks", []):
+                assert carried.pop("index") == len(made["thinking_blocks"])
+                made["thinking_blocks"].append(carried)
             for call in delta.get("tool_calls", []):
                 held = made["tool_calls"].setdefault(call["index"], {"arguments": ""})
                 held |= {"id": call["id"], "name": call["function"]["name"]} if "id" in call else {}

@@ -62,6 +62,7 @@ class Phase(Spec):
     """One step of a rollout."""
 
     name: Name
+    """What `phase` calls it."""
     weights: dict[Name, Weight]
     """Weight by tag."""
     duration: Duration | None = None
@@ -91,9 +92,11 @@ class Rollout(Spec):
     phases: Annotated[list[Phase], Field(min_length=1)]
     """In order."""
     gates: list[Gate] = Field(default=[])
+    """What the challenger must keep before the next phase."""
     control: Name | None = None
     """Tag of the incumbent; the greatest weight of the first phase when left out."""
     paused: bool = False
+    """true: nothing moves by itself."""
     min_units: Count | None = None
     """Units each arm must have seen before a phase may end."""
     on_inconclusive: Literal["hold", "advance"] = "hold"
@@ -110,6 +113,7 @@ class TrafficSplit(ConditionedSpec):
     salt: Annotated[str, Field(max_length=128)] = ""
     """Change it to deal all units anew."""
     rollout: Rollout | None = None
+    """A plan that moves the weights."""
 
     @property
     def chain(self) -> tuple[str, ...]:
