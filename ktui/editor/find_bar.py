@@ -43,7 +43,12 @@ class FindBar(Horizontal):
         self._from = (0, 0)
         self._label = Static("", markup=False)
         self._said = Static("", markup=False)
-        self.field = Input(id="find-words", max_length=_LONGEST, placeholder="words, or :120 for a line")
+        self.field = Input(
+            id="find-words",
+            max_length=_LONGEST,
+            placeholder="words, or :120 for a line",
+            select_on_focus=False,
+        )
 
     def compose(self) -> ComposeResult:
         """Label, words, what was found."""

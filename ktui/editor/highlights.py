@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from textual.document._document import DocumentBase
 
@@ -31,8 +32,7 @@ _NAMES = {
     "punctuation": "punctuation.delimiter",
 }
 _OPENS_TEXT = re.compile(r"(?:^|\s)[|>][+-]?\d?[+-]?\s*(?:#.*)?$")
-_LONGEST_TEXT = 200
-"""Lines looked at above a line for the beginning of a text block."""
+_ENDS_OF_OPENERS = frozenset("|>+-0123456789")
 
 
 class Highlights(dict[int, list[Highlight]]):
@@ -41,6 +41,7 @@ class Highlights(dict[int, list[Highlight]]):
     def __init__(self, document: DocumentBase) -> None:
         super().__init__()
         self._document = document
+        self._text_rows: frozenset[int] | None = None
 
     def __bool__(self) -> bool:
         return True
@@ -50,25 +51,32 @@ class Highlights(dict[int, list[Highlight]]):
         self[row] = found
         return found
 
+    def within_text(self, row: int) -> bool:
+        """Whether a row belongs to a text block (`|` or `>`), which has no keys."""
+        if self._text_rows is None:
+            self._text_rows = _text_rows(self._document.lines)
+        return row in self._text_rows
+
     def _of(self, row: int) -> list[Highlight]:
         line = self._document.get_line(row)
-        if self._within_text(row, line):
+        if self.within_text(row):
             return [(0, len(line.encode("utf-8", "surrogatepass")), "string")]
         return highlights_of(line)
 
-    def _within_text(self, row: int, line: str) -> bool:
+
+def _text_rows(lines: Sequence[str]) -> frozenset[int]:
+    found: set[int] = set()
+    for row, line in enumerate(lines):
+        if line.rstrip()[-1:] not in _ENDS_OF_OPENERS and "#" not in line:
+            continue
+        if row in found or not _OPENS_TEXT.search(line) or line.lstrip().startswith("#"):
+            continue
         indent = _indent(line)
-        for above in range(row - 1, max(row - _LONGEST_TEXT, 0) - 1, -1):
-            other = self._document.get_line(above)
-            if not other.strip():
-                continue
-            if _indent(other) < indent:
-                if _OPENS_TEXT.search(other):
-                    return True
-                indent = _indent(other)
-                if not indent:
-                    return False
-        return False
+        below = row + 1
+        while below < len(lines) and (not lines[below].strip() or _indent(lines[below]) > indent):
+            found.add(below)
+            below += 1
+    return frozenset(found)
 
 
 def highlights_of(line: str) -> list[Highlight]:

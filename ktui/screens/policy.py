@@ -127,7 +127,8 @@ class PolicyPane(PolicyActions):
         event.stop()
         self.draft.text = self.editor.text
         self.changed()
-        self.assist.typed(self.editor.last_key)
+        # What was typed is painted first.
+        self.call_after_refresh(self.assist.typed, self.editor.last_key)
 
     def on_text_area_selection_changed(self, event: TextArea.SelectionChanged) -> None:
         """Cursor and note follow."""

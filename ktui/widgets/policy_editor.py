@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
+from textual.cache import LRUCache
 from textual.events import Key, Paste
 from textual.geometry import Offset
 from textual.message import Message
@@ -25,6 +26,7 @@ UNDO_STEPS = 1_000
 """Steps that can be undone, applies and reloads among them."""
 SEVERITY_GLYPH: Mapping[str, str] = {"error": "✗", "warning": "!", "info": "i"}
 SEVERITY_ROLE: Mapping[str, str] = {"error": "bad", "warning": "warn", "info": "info"}
+_PAINTED_ROWS = 1_024
 _RANK = {"error": 0, "warning": 1, "info": 2}
 _SYNTAX = {
     "yaml.field": "syntax.key",
@@ -57,6 +59,7 @@ class PolicyEditor(TextArea):
         """`esc`: the reader wants out."""
 
     def __init__(self, *, id: str | None = None) -> None:
+        self._painted: LRUCache[tuple[object, ...], Strip] = LRUCache(_PAINTED_ROWS)
         super().__init__(
             "",
             soft_wrap=False,
@@ -97,6 +100,7 @@ class PolicyEditor(TextArea):
             selection_style=Style(reverse=True),
             syntax_styles={token: style(name) for token, name in _SYNTAX.items()},
         )
+        self._painted.clear()
         self.register_theme(theme)
         self.theme = "ktui"
 
@@ -147,10 +151,12 @@ class PolicyEditor(TextArea):
         """Marks lines (from 0) that differ from the running version."""
         if frozenset(lines) != self._changed:
             self._changed = frozenset(lines)
-            self._redraw()
+            self.notify_style_update()
+            self.refresh()
 
     def _redraw(self) -> None:
         # The line cache of the text area does not know of problems.
+        self._painted.clear()
         self.notify_style_update()
         self.refresh()
 
@@ -225,10 +231,41 @@ class PolicyEditor(TextArea):
         self._highlights = Highlights(self.document)
 
     def _render_line(self, y: int) -> Strip:
+        row = y + self.scroll_offset.y
+        if row >= self.document.line_count:
+            return super()._render_line(y)
+        key = self._look_of(row)
+        painted = self._painted.get(key) if key is not None else None
+        if painted is None:
+            painted = self._paint(y, row)
+            if key is not None:
+                self._painted[key] = painted
+        return painted
+
+    def _look_of(self, row: int) -> tuple[object, ...] | None:
+        """All that decides how a row looks; None where the cursor, the selection or a bracket takes part.
+
+        A text area paints every row anew after each key; most of them look as before.
+        """
+        top, bottom = sorted(self.selection)
+        bracket = self._matching_bracket_location
+        if top[0] <= row <= bottom[0] or (bracket is not None and bracket[0] == row):
+            return None
+        highlights = self._highlights
+        within_text = isinstance(highlights, Highlights) and highlights.within_text(row)
+        return (
+            row,
+            self.document.get_line(row),
+            within_text,
+            row in self._changed,
+            self.scroll_offset.x,
+            self.size.width,
+            max(self.virtual_size.width, self.size.width),
+            self.gutter_width,
+        )
+
+    def _paint(self, y: int, line: int) -> Strip:
         strip = super()._render_line(y)
-        line = y + self.scroll_offset.y
-        if line >= self.document.line_count:
-            return strip
         width, room = self.gutter_width, self.size.width
         text = strip.crop(width, room)
         if cell_len(self.document[line]) - self.scroll_offset.x > room - width:

@@ -19,24 +19,30 @@ LintFormat = Literal["text", "json", "sarif", "github"]
 
 
 def lint_files(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Policy files, as pre-commit names them.")
+    ] = None,
     file: Annotated[
-        list[Path], typer.Option(help="A policy file; may be given several times; - reads stdin.")
-    ],
+        list[Path] | None, typer.Option(help="A policy file; may be given several times; - reads stdin.")
+    ] = None,
     format: Annotated[LintFormat, typer.Option(help="How to say it.")] = "text",
     strict: Annotated[bool, typer.Option(help="Warnings are problems too.")] = False,
 ) -> None:
     """Say what is wrong with policy files: exit 0 fine, 1 problems, 2 used wrongly."""
     with exits():
+        named = [*(file or ()), *(files or ())]
+        if not named:
+            raise UsageError("name a policy file with --file")
         reports = []
-        for path in file:
+        for path in named:
             try:
                 reports.append(_report(path))
             except UsageError as error:
                 complain(str(error))
-        _tell(reports, format, single=len(file) == 1)
+        _tell(reports, format, single=len(named) == 1)
         bad = ("error", "warning") if strict else ("error",)
         found = any(item.severity in bad for report in reports for item in report.diagnostics)
-        code = USAGE if len(reports) < len(file) else PROBLEMS if found else FINE
+        code = USAGE if len(reports) < len(named) else PROBLEMS if found else FINE
     raise typer.Exit(code)
 
 

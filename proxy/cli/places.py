@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from proxy.base.secret import Secret
 from proxy.cli.exits import UsageError
 
 if TYPE_CHECKING:
+    import ssl
+
     from proxy.service.state_dir import RunRecord
 
 _APP = "ktui"

@@ -23,7 +23,7 @@ from proxy.events.wire_form import csv_header, csv_row, event_json
 
 LIST_PARAMETERS = (
     "since", "until", "model", "provider", "decision", "tag", "after_seq", "before_seq", "limit", "format", "unknown",
-    "filter",
+    "filter", "at",
 )  # fmt: skip
 STREAM_PARAMETERS = ("model", "provider", "decision", "tag", "after_seq", "unknown", "filter")
 _CHUNK = 64 << 10
@@ -168,7 +168,9 @@ def _parameters(request: Request, known: tuple[str, ...]) -> dict[str, str]:
 
 
 def _query(given: Mapping[str, str]) -> EventQuery:
-    now = now_ms()
+    """The query asked for. Spans in it count back from `at`, so that every page of a long read means the same window."""
+    at = _moment(given, "at", now_ms())
+    now = now_ms() if at is None else at
     return EventQuery(
         since_ms=_moment(given, "since", now),
         until_ms=_moment(given, "until", now),

@@ -102,7 +102,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Event], Cell]], ...] = (
     ("overhead_us", lambda event: event.overhead_us),
     (
         "cost",
-        lambda event: None if event.cost_nanos is None else _Number(to_decimal_string(event.cost_nanos)),
+        lambda event: None if event.cost_nanos is None else Number(to_decimal_string(event.cost_nanos)),
     ),
     ("cost_status", lambda event: event.cost_status),
     ("price_source", lambda event: event.price_source),
@@ -129,7 +129,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Event], Cell]], ...] = (
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-class _Number(str):
+class Number(str):
     """A number written by us as text: not a text from outside, so never a formula."""
 
     __slots__ = ()
@@ -145,15 +145,16 @@ def csv_row(event: Event) -> str:
 
     A text that a spreadsheet would run as a formula gets an apostrophe in front; numbers never do.
     """
-    return ",".join(_csv_cell(value(event)) for _, value in _COLUMNS) + "\r\n"
+    return ",".join(csv_cell(value(event)) for _, value in _COLUMNS) + "\r\n"
 
 
-def _csv_cell(value: Cell) -> str:
+def csv_cell(value: Cell) -> str:
+    """`value` as one CSV cell: quoted where it must be, and no text of it a formula."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (int, float, _Number)):
+    if isinstance(value, (int, float, Number)):
         return str(value)
     text = f"'{value}" if value.startswith(_FORMULA) else value
     if any(mark in text for mark in ',"\r\n'):

@@ -13,6 +13,7 @@ from proxy.policy.facts import GENERATION, Endpoint
 from proxy.upstream.targets import Target
 from proxy.upstream.transport import Call
 from proxy.wire.errors import (
+    ReportedError,
     RequestError,
     anthropic_error_body,
     anthropic_error_frame,
@@ -21,6 +22,7 @@ from proxy.wire.errors import (
     error_frame,
     read_error,
 )
+from proxy.wire.json_values import load_object
 from proxy.wire.native_taps import MessagesTap, NativeTap, ResponsesTap, read_message, read_response
 from proxy.wire.stream_tap import WholeAnswer as Seen
 from proxy.wire.stream_tap import read_answer
@@ -77,7 +79,10 @@ def read_whole(exchange: Exchange, out: Outbound, status: int, body: bytes) -> W
         found = read_response(body)
     else:
         found = read_answer(body, generates=endpoint in GENERATION)
-    return WholeAnswer(status, body, found.usage, found.finish_reason, found.model, found.error)
+    error = found.error
+    if error is None and found.model is None and endpoint in GENERATION and load_object(body) is None:
+        error = ReportedError("invalid_answer", "what the upstream answered is no JSON object")
+    return WholeAnswer(status, body, found.usage, found.finish_reason, found.model, error)
 
 
 class _Identified(msgspec.Struct):

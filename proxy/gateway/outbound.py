@@ -13,11 +13,13 @@ from proxy.upstream.targets import Target
 from proxy.upstream.transport import Call
 from proxy.wire.chat import ParsedRequest
 from proxy.wire.errors import RequestError
-from proxy.wire.json_scan import ask_usage, splice
+from proxy.wire.json_scan import Span, ask_usage, splice
 from proxy.wire.parsed import model_edit
 from proxy.wire.transcode import translate_request
 from proxy.wire.translation import Dialect
+from proxy.wire.unsigned_thinking import drop_unsigned
 
+Edit = tuple[Span, bytes]
 FIRST_BYTE_STREAM_S = 120.0
 FIRST_BYTE_WHOLE_S = 600.0
 IDLE_S = 120.0
@@ -41,9 +43,22 @@ def build_outbound(
     hides_usage = json_tool = False
     dropped: tuple[str, ...] = ()
     if same:
-        body, hides_usage = _spliced(runtime, exchange, parsed, target, model, str(url))
+        unsigned = drop_unsigned(parsed) if exchange.endpoint == "messages" else None
+        dropped = ("messages.thinking",) if unsigned is not None else ()
+        body, hides_usage = _spliced(runtime, exchange, parsed, target, model, str(url), unsigned)
     else:
-        translated = translate_request(exchange.endpoint, parsed, dialect, target.body_model(model))
+        # A messages client always gets usage, so the wish for it is ours, should the upstream refuse it.
+        hides_usage = (
+            parsed.stream and exchange.endpoint == "messages" and runtime.asks_usage(str(url), model)
+        )
+        translated = translate_request(
+            exchange.endpoint,
+            parsed,
+            dialect,
+            target.body_model(model),
+            known_as=model,
+            ask_usage=hides_usage,
+        )
         body, dropped, json_tool = translated.body, translated.dropped, translated.json_tool
         exchange.filled_max_tokens = translated.filled_max_tokens
     timeouts = target.spec.timeouts
@@ -63,10 +78,16 @@ def build_outbound(
 
 
 def _spliced(
-    runtime: Runtime, exchange: Exchange, parsed: ParsedRequest, target: Target, model: str, url: str
+    runtime: Runtime,
+    exchange: Exchange,
+    parsed: ParsedRequest,
+    target: Target,
+    model: str,
+    url: str,
+    more: Edit | None,
 ) -> tuple[bytes, bool]:
-    """The client's own bytes but for the model and the wish for usage, and whether that wish is ours."""
-    edits = []
+    """The client's own bytes but for the model, the wish for usage and `more`; whether that wish is ours."""
+    edits = [] if more is None else [more]
     name = target.body_model(model, exchange.path)
     # A form may have another model than the path, or none: in it the name is always written.
     if name != parsed.model or parsed.form_model is not None:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from proxy.gateway.dialects import (
+    client_dialect,
     error_frame_for,
     keepalive_frame,
     open_stream,
@@ -90,14 +91,26 @@ class Relay:
                 await self._whole(self._sent.body)
             elif self._answer.status < 300 and is_event_stream(self._answer):
                 await self._stream()
+            elif self._translated:
+                raise RequestError(
+                    502, "upstream_unreadable", "what the upstream answered is too large to translate"
+                )
             else:
                 await self._as_it_comes()
         finally:
             self._answer.close()
 
+    @property
+    def _translated(self) -> bool:
+        return self._sent.out.dialect != client_dialect(self._exchange.endpoint)
+
     async def _start(self, extra: list[tuple[bytes, bytes]], status: int | None = None) -> None:
         self.started = True
-        headers = [*relayed_headers(self._answer), *extra, *self._exchange.minted_headers()]
+        relayed = relayed_headers(self._answer)
+        if self._translated and not is_event_stream(self._answer):
+            relayed = [header for header in relayed if not header[0].startswith(b"content-")]
+            relayed.append((b"content-type", b"application/json"))
+        headers = [*relayed, *extra, *self._exchange.minted_headers()]
         if self._sent.exhausted:
             headers = [header for header in headers if header[0] != b"x-should-retry"]
             headers.append((b"x-should-retry", b"false"))
@@ -121,6 +134,8 @@ class Relay:
             exchange.usage, exchange.finish_reason = found.usage, found.finish_reason
             exchange.upstream_model = found.upstream_model
         error = found.error
+        if status < 400 and error is not None:
+            self._blame()
         if status >= 400 or error is not None:
             code = (error.code if error else None) or (
                 f"upstream_{status}" if status >= 400 else "upstream_error"

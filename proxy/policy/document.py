@@ -367,11 +367,10 @@ class _Composer:
         mark = error.problem_mark or error.context_mark
         offset = mark.index if mark is not None else 0
         offset = min(offset, len(self._document.text))
-        problem = shown(error.problem or "not readable", 160)
-        if "\\t" in problem and "cannot start any token" in problem:
-            problem = "a tab cannot indent YAML; use spaces"
-        elif error.context:
-            problem = f"{shown(error.context, 80)}: {problem}"
+        # Imported here: that module needs `shown` of this one.
+        from proxy.policy.yaml_words import plain_words
+
+        problem = plain_words(error)
         self._report("syntax", problem, (offset, offset + 1 if offset < len(self._document.text) else offset))
 
     def _report(self, code: str, message: str, span: tuple[int, int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 _METADATA = frozenset({ip_address("100.100.100.200"), ip_address("fd00:ec2::254"), ip_address("192.0.0.192")})
@@ -11,6 +12,7 @@ _NAT64 = ip_network("64:ff9b::/96")
 """IPv4 addresses in IPv6 ones, RFC 6052."""
 
 
+@lru_cache(maxsize=1024)
 def is_forbidden(address: str) -> bool:
     """Whether `address` (an IP address, as resolved) must not be dialled.
 

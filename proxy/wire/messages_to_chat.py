@@ -50,9 +50,12 @@ _BODY = msgspec.json.Decoder(_Body)
 _CARRIED = frozenset(_Body.__struct_fields__) | {"model"}
 
 
-def chat_request(parsed: ParsedRequest, model: str, *, ask_usage: bool = True) -> Translated:
+def chat_request(
+    parsed: ParsedRequest, model: str, *, known_as: str = "", ask_usage: bool = True
+) -> Translated:
     """The request for `model`. Raises RequestError (400) for what must not be dropped.
 
+    `known_as`: another name of it, which may tell what `model`, the name of a deployment, does not.
     `ask_usage`: ask for the usage of a stream; False for an upstream that refuses `stream_options`.
     """
     try:
@@ -61,7 +64,7 @@ def chat_request(parsed: ParsedRequest, model: str, *, ask_usage: bool = True) -
         raise RequestError(400, "invalid_request", _sentence(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise RequestError(400, "invalid_json", "the body is not valid JSON") from None
-    return _Translation(parsed, body, model).whole(ask_usage)
+    return _Translation(parsed, body, model, reasons(model) or reasons(known_as)).whole(ask_usage)
 
 
 def _sentence(error: msgspec.ValidationError) -> str:
@@ -74,10 +77,10 @@ def _sentence(error: msgspec.ValidationError) -> str:
 class _Translation:
     """One request on its way; `_dropped` fills as it goes."""
 
-    def __init__(self, parsed: ParsedRequest, body: _Body, model: str) -> None:
+    def __init__(self, parsed: ParsedRequest, body: _Body, model: str, reasoning: bool) -> None:
         self._parsed = parsed
         self._body = body
-        self._reasons = reasons(model)
+        self._reasons = reasoning
         self._dropped: dict[str, None] = {}
         self._out: dict[str, Any] = {"model": model}
 

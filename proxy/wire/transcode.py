@@ -17,15 +17,25 @@ from proxy.wire.messages_to_chat import chat_request
 from proxy.wire.translation import Dialect, StreamTranscoder, Translated, WholeAnswer
 
 
-def translate_request(endpoint: Endpoint, parsed: ParsedRequest, outbound: Dialect, model: str) -> Translated:
+def translate_request(
+    endpoint: Endpoint,
+    parsed: ParsedRequest,
+    outbound: Dialect,
+    model: str,
+    *,
+    known_as: str = "",
+    ask_usage: bool = True,
+) -> Translated:
     """The request in the dialect of the upstream, asking for `model`.
 
-    Raises RequestError (400) for what must not be dropped.
+    `known_as`: what the policy file calls it, for a deployment's name may not tell which model it is.
+    `ask_usage`: False for an upstream that refuses to be asked for the usage of a stream. Raises RequestError
+    (400) for what must not be dropped.
     """
     if endpoint == "chat" and outbound == "anthropic":
         return messages_request(parsed, model)
     if endpoint == "messages" and outbound == "openai":
-        return chat_request(parsed, model)
+        return chat_request(parsed, model, known_as=known_as, ask_usage=ask_usage)
     message = f"requests to {endpoint} cannot be translated for an upstream that speaks {outbound}"
     raise RequestError(400, "unsupported_endpoint", message)
 

@@ -115,3 +115,19 @@ async def test_a_new_version_resets_only_what_it_changes(
     assert states(gateway) == ["open", "closed"]
     gateway.runtime.snapshot = snapshot_of(policy(upstream.url, other.url, models="m, n"), number=3)
     assert states(gateway) == ["closed", "closed"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>busy</html>", b"", b"[1]", b'{"error": {"message": "busy", "code": "x"}}']
+)
+async def test_a_200_that_is_no_answer_is_an_error_and_counts(
+    pair: Any, upstream: RawUpstream, body: bytes
+) -> None:
+    gateway, _ = pair
+    upstream.script = reply_json(body)
+    for _ in range(3):
+        reply = await gateway.ask(ASK)
+        assert (reply.status, reply.body) == (200, body), "it passes as it came"
+    assert states(gateway) == ["open", "closed"]
+    event = gateway.events.events[0]
+    assert (event.outcome, event.error) == ("error", "x" if b"error" in body else "invalid_answer")

@@ -248,6 +248,9 @@ async def test_lint_and_diff_write_nothing(running: Running, control: httpx.Asyn
     diff = (await control.post("/v1/policy/diff", json={"a": a, "b": b})).json()
     assert "-      - {model: gpt-4o, weight: 95, tag: variant-a}" in diff["unified"]
     assert {(item["before"], item["after"]) for item in diff["values"]} == {("95", "70"), ("5", "30")}
+    assert diff["meaning"] == ["ab-test-models: variant-b 5 % → 30 %, variant-a 95 % → 70 %"]
+    unread = (await control.post("/v1/policy/diff", json={"a": a, "b": "policies: ["})).json()
+    assert len(unread["meaning"]) == 1 and "the second text cannot be read" in unread["meaning"][0]
     assert running.service.config.running.number == 1
 
 

@@ -60,6 +60,17 @@ def test_one_unreadable_file_does_not_hide_the_others(form: str, tmp_path: Path)
     assert done.exit_code == 2 and "unknown-type" in done.stdout and "there is no such file" in done.stderr
 
 
+def test_files_as_pre_commit_names_them(tmp_path: Path) -> None:
+    (hook,) = yaml.safe_load((SAMPLES[0].parents[1] / ".pre-commit-hooks.yaml").read_text())
+    assert hook["id"] == "kt-policy-lint" and re.search(hook["files"], "etc/routing-policy.yaml")
+    broken, fine = tmp_path / "b.yaml", tmp_path / "f.yaml"
+    broken.write_text(BROKEN)
+    fine.write_text("policies: []\n")
+    done = kt(*hook["entry"].split()[1:], "--strict", fine, broken)
+    assert done.exit_code == 1 and f"{fine}: 1 info" in done.stdout and "unknown-type" in done.stdout
+    assert kt("policy", "lint", fine).exit_code == 0
+
+
 # -- text
 
 

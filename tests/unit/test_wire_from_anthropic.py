@@ -418,3 +418,13 @@ def test_a_turn_between_a_call_and_its_result_parts_them() -> None:
     assert "t1" in refusal({"messages": turns}).message
     unanswered = [user("x"), assistant([call("f", "t1")]), user("y"), user([result("t1", "r")])]
     assert [message["role"] for message in chat(unanswered)["messages"]][2] == "tool"
+
+
+def test_another_name_of_a_deployment_tells_what_it_is() -> None:
+    parsed = read_request("messages", b'{"model":"m","max_tokens":5,"messages":[]}')
+    assert json.loads(chat_request(parsed, "prod", known_as="gpt-5").body)["max_completion_tokens"] == 5
+    assert json.loads(chat_request(parsed, "prod", known_as="gpt-4o").body) == {
+        "model": "prod",
+        "messages": [],
+        "max_tokens": 5,
+    }

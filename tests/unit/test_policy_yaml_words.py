@@ -1,0 +1,36 @@
+"""A slip of YAML is told in words that say how to mend it, at the place where it shows."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from proxy.policy.lint import Surroundings, lint
+
+NOWHERE = Surroundings(env={}, today=date(2026, 6, 11))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "words"),
+    [
+        ("policies:\n  - name: a\n    type: log\n   - name: b\n", 4, 4, "indented unlike"),
+        ("policies:\n  - name: x\n  providers:\n", 3, 3, "indented unlike the others of the list or mapping that begins on line 2"),
+        ("policies:\n  - name: a: b\n", 2, 12, "a colon with a space"),
+        ("policies:\n  - name: 'a\n    type: log\n", 4, 1, "the quote opened on line 2 is not closed"),
+        ("policies: [{name: a, type: log}\nprices: {}\n", 2, 1, "opened with [ on line 1"),
+        ("policies:\n  - {name: a, type: log\nprices: {}\n", 3, 7, "opened with { on line 2"),
+        ("policies:\n  - name: @a\n", 2, 11, "cannot begin with @; quote it"),
+        ("policies:\n\t- name: a\n", 2, 1, "a tab cannot indent YAML"),
+        ('policies:\n  - name: "a\\d"\n', 2, 14, "\\d is no escape"),
+        ("policies:\n  - name\n    type: log\n", 3, 9, "a colon with a space"),
+        ("policies: - name: a\n", 1, 11, "a list item cannot begin here"),
+        ("a: 1\n- b\n", 2, 1, "indented unlike"),
+    ],
+)  # fmt: skip
+def test_slips(text: str, line: int, column: int, words: str) -> None:
+    found = [item for item in lint(text, NOWHERE).diagnostics if item.code == "syntax"]
+    assert len(found) == 1, found
+    assert words in found[0].message
+    assert "<" not in found[0].message.replace("<=", "") and "block" not in found[0].message
+    assert (found[0].line, found[0].column) == (line, column)
