@@ -31,7 +31,7 @@ SIZES = (100, 1_000)
 KEYS = 200
 PAUSE_S = 0.02
 GOAL_MS = 16.0
-_WORDS = "    # weights follow the plan of the search team "
+_WORDS = "description: weights follow the plan of team search  "
 
 
 def _answers(text: str) -> httpx.MockTransport:
@@ -88,7 +88,7 @@ async def measure(lines: int, keys: int) -> list[float]:
             painted.clear()
             before = len(editor.text)
             began = time.perf_counter()
-            driver.send_message(Key({" ": "space", "#": "number_sign"}.get(letter, letter), letter))
+            driver.send_message(Key({" ": "space", ":": "colon"}.get(letter, letter), letter))
             while len(editor.text) == before:
                 painted.clear()
                 await asyncio.sleep(0)

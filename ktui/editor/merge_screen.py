@@ -46,8 +46,8 @@ class MergeScreen(ModalScreen[Choice]):
         background: $kt-dialog; color: $kt-text; border: solid $kt-rule;
         border-title-color: $kt-strong; border-title-style: bold;
     }
-    MergeScreen VerticalScroll { height: auto; max-height: 1fr; scrollbar-size: 0 0; margin-top: 1; }
-    MergeScreen Static { width: 1fr; height: auto; }
+    MergeScreen VerticalScroll { height: auto; scrollbar-size: 0 0; margin-top: 1; }
+    MergeScreen Static { width: 1fr; height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
     MergeScreen #merge-keys { margin-top: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -74,6 +74,10 @@ class MergeScreen(ModalScreen[Choice]):
             with VerticalScroll(can_focus=False):
                 yield Static(self._body(), markup=False)
             yield Static(self._keys(), id="merge-keys", markup=False)
+
+    def on_resize(self) -> None:
+        """The stretches take the rows the other lines leave."""
+        self.query_one(VerticalScroll).styles.max_height = max(self.app.size.height - 6, 3)
 
     def _summary(self) -> Text:
         counts = {side: self._merge.count(side) for side in ("mine", "theirs", "both", "conflict")}

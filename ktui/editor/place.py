@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 _KEY = r"""(?P<key>"[^"]*"|'[^']*'|[^\s#,\[\]{}"':&*!|>%@`-][^\s#,\[\]{}]*?)"""
@@ -60,7 +61,7 @@ def place_at(lines: Sequence[str], row: int, column: int) -> Place | None:
     """The place of the cursor; None in a comment or in a text block."""
     if not 0 <= row < len(lines) or _in_comment(lines[row], column):
         return None
-    entries, owners = _entries(lines)
+    entries, owners = _entries(tuple(lines))
     owner = owners.get(row)
     if owner is not None:
         entry = entries[owner[0]]
@@ -107,8 +108,12 @@ def path_of_key(lines: Sequence[str], row: int, column: int) -> tuple[tuple[Step
 # -- blocks
 
 
-def _entries(lines: Sequence[str]) -> tuple[list[_Entry], dict[int, tuple[int, str]]]:
-    """All keys and dashes, and for each row that goes on with an entry's value: whose, and of which sort."""
+@lru_cache(maxsize=4)
+def _entries(lines: tuple[str, ...]) -> tuple[list[_Entry], dict[int, tuple[int, str]]]:
+    """All keys and dashes, and for each row that goes on with an entry's value: whose, and of which sort.
+
+    Kept for the next question about the same text: completion and help ask one after the other.
+    """
     entries: list[_Entry] = []
     owners: dict[int, tuple[int, str]] = {}
     stack: list[int] = []

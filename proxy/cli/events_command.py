@@ -46,7 +46,7 @@ def list_events(
         env = environment()
         state = state_dir or default_state_dir(env)
         _check_moment(since)
-        where = _where(filter_text)
+        where = read_filter(filter_text)
         gateway = find_gateway(api, state, env)
         if gateway is None:
             _list_store(state, _query(since, model, where, limit), format)
@@ -82,7 +82,7 @@ def tail_events(
         env = environment()
         if format == "csv" or format == "json":
             raise UsageError(f"a tail has no end, so {format} cannot be written; use table or jsonl")
-        _where(filter_text)
+        read_filter(filter_text)
         gateway = find_gateway(api, state_dir or default_state_dir(env), env)
         if gateway is None:
             raise UsageError("no gateway runs here; start one, or name one with --api")
@@ -124,7 +124,7 @@ def _check_moment(text: str) -> None:
         raise UsageError(f"--since: {error}") from None
 
 
-def _where(text: str | None) -> Expression | None:
+def read_filter(text: str | None) -> Expression | None:
     """The filter, read. Raises UsageError that points at what is wrong in it."""
     if text is None:
         return None

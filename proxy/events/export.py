@@ -55,8 +55,6 @@ def layout(form: FileFormat) -> Layout:
     return Layout(b"", b"", b"", lambda record: msgspec.json.encode(record) + b"\n")
 
 
-
-
 Column = tuple[str, str, Callable[[Record], Any]]
 """Name, type (of Parquet) and value."""
 

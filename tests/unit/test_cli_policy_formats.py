@@ -221,7 +221,8 @@ def test_explain_tells_every_step(split: Path, tmp_path: Path) -> None:
     scores = {arm["tag"]: arm["score"] for arm in assigned["arms"]}
     assert min(scores, key=lambda tag: scores[tag]) == told["variant"]
     without = kt(*wanted)
-    assert (without.exit_code == 0 and "no x-team" in without.stdout) or "skipped" in without.stdout
+    assert without.exit_code == 0
+    assert "○ team · model_filter · line 3\n    skipped: " in without.stdout
     assert "unit user" not in without.stdout
 
 

@@ -416,6 +416,9 @@ def test_what_ran_at_the_vendor_is_named_and_a_turn_of_nothing_else_left_out() -
 def test_a_turn_between_a_call_and_its_result_parts_them() -> None:
     turns = [user("x"), assistant([call("f", "t1")]), user("y"), assistant("z"), user([result("t1", "r")])]
     assert "t1" in refusal({"messages": turns}).message
+    system = {"role": "system", "content": "s"}
+    parted = [user("x"), assistant([call("f", "t1")]), user("y"), system, user([result("t1", "r")])]
+    assert "t1" in refusal({"messages": parted}).message
     unanswered = [user("x"), assistant([call("f", "t1")]), user("y"), user([result("t1", "r")])]
     assert [message["role"] for message in chat(unanswered)["messages"]][2] == "tool"
 

@@ -139,6 +139,12 @@ def test_a_stop_sequence_is_told_where_the_server_tells_it() -> None:
     assert (found["stop_reason"], found["stop_sequence"]) == ("end_turn", None)
 
 
+def test_a_call_without_an_id_gets_one_of_its_own() -> None:
+    calls = [tool_call("{}", id=None), tool_call("{}", id="")]
+    found = value(answered({"content": None, "tool_calls": calls}, "tool_calls"))["content"]
+    assert [block["id"] for block in found] == ["call_chatcmpl-1_0", "call_chatcmpl-1_1"]
+
+
 def test_an_answer_without_id_and_model_gets_one_id_and_the_name_asked_for() -> None:
     found = [value(answered({"content": text}, id="", model="")) for text in ("x", "x", "y")]
     assert found[0]["id"].startswith("msg_")

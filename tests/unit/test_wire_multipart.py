@@ -113,6 +113,7 @@ def test_a_preamble_an_epilogue_and_blanks_are_stepped_over() -> None:
         (form(field("model", b"m", b"\r\n folded")), "invalid_form"),
         (form(field("model", b"m", b"\r\nContent-Disposition: form-data; name=x")), "invalid_form"),
         (b'--XyZ\r\nContent-Disposition: form-data; name="model"\r\n\r\n--XyZ--\r\n', "invalid_form"),
+        (b'--XyZ\r\nContent-Disposition: form-data; name="model"\r\n\r\n' + form(FILE), "invalid_form"),
         (form(b"\r\nno headers", field("model", b"m")), "invalid_form"),
         (form(field("model", b"m"), field("prompt", b"x" * 1024 * 1024 + b"y")), "invalid_form"),
         (b"", "invalid_form"),
