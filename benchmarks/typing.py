@@ -28,8 +28,9 @@ from ktui.screens.policy import PolicyPane
 from proxy.base.secret import Secret
 
 SIZES = (100, 1_000)
-KEYS = 200
-PAUSE_S = 0.02
+KEYS = 100
+PAUSE_S = 0.1
+"""Between two keys: who types fast; lint, help and completion come due in between."""
 GOAL_MS = 16.0
 _WORDS = "description: weights follow the plan of team search  "
 

@@ -16,6 +16,7 @@ from ktui.widgets.policy_editor import PolicyEditor
 
 _LONGEST_TEXT = 20_000
 """Lines up to which offers open by themselves."""
+_OWN_KEYS = frozenset({"tab", "enter", "up", "down", "pageup", "pagedown"})
 _AUTO_KEYS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
 
 
@@ -34,6 +35,7 @@ class Assist:
         self._completion: Completion | None = None
         self._asked = False
         self._moved = False
+        self._pending: tuple[str | None] | None = None
 
     async def prepare(self) -> None:
         """Builds the schema in a thread."""
@@ -51,7 +53,7 @@ class Assist:
 
     def close(self) -> None:
         """Takes both popups away."""
-        self._completion = None
+        self._completion = self._pending = None
         self.offers.display = False
         self.card.display = False
 
@@ -62,7 +64,14 @@ class Assist:
         return self._show(alone=True)
 
     def typed(self, key: str | None) -> None:
-        """The text has changed through `key` (None: otherwise): offers follow, or open where they help."""
+        """The text has changed through `key` (None: otherwise); `settle` sees to it once it is painted."""
+        self._pending = (key,)
+
+    def settle(self) -> None:
+        """Offers follow what was typed, or open where they help."""
+        if self._pending is None:
+            return
+        (key,), self._pending = self._pending, None
         self.card.display = False
         if not self._editor.has_focus or self._editor.document.line_count > _LONGEST_TEXT:
             self.close()
@@ -88,6 +97,8 @@ class Assist:
 
     def key(self, key: str) -> bool:
         """A key of the editor while offers or the card stand there; whether it was for them."""
+        if self.open and key in _OWN_KEYS:
+            self.settle()
         if key == "escape" and (self.open or self.card.display):
             self.close()
             return True

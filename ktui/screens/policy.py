@@ -23,17 +23,18 @@ from ktui.editor.find_bar import FindBar
 from ktui.editor.popup import OfferList
 from ktui.geometry import WIDE
 from ktui.link import GatewayLink, LinkError
+from ktui.policy_words import price_line, problem_counts, problem_line, saved_by_someone_else
 from ktui.screens.policy_actions import PolicyActions
 from ktui.state import AppState
 from ktui.themes import role
 from ktui.widgets.change_panel import ChangePanel
 from ktui.widgets.heading import Heading
-from ktui.widgets.policy_editor import SEVERITY_GLYPH, SEVERITY_ROLE, PolicyEditor
+from ktui.widgets.policy_editor import PolicyEditor
 from ktui.widgets.problem_list import ProblemList
-from ktui.workbench_answers import ModelPrice
 from proxy.base.sanitise import sanitise
 
 LINT_AFTER_S = 0.15
+ASSIST_AFTER_S = 0.04
 _KEY_NAMES = ("_KEY", "_TOKEN", "_SECRET")
 
 
@@ -51,6 +52,7 @@ class PolicyPane(PolicyActions):
         self._difference = Difference()
         self._linted: str | None = None
         self._lint_timer: Timer | None = None
+        self._assist_timer: Timer | None = None
         self._loaded = False
         self._models: dict[str, str] = {}
         self.editor = PolicyEditor(id="editor")
@@ -104,7 +106,7 @@ class PolicyPane(PolicyActions):
         await self.assist.prepare()
         self.note_changed()
         try:
-            self._models = {item.model: _price(item) for item in await self.link.model_prices()}
+            self._models = {item.model: price_line(item) for item in await self.link.model_prices()}
         except LinkError:
             # Completion then knows the models the file and the targets name.
             return
@@ -127,8 +129,11 @@ class PolicyPane(PolicyActions):
         event.stop()
         self.draft.text = self.editor.text
         self.changed()
-        # What was typed is painted first.
-        self.call_after_refresh(self.assist.typed, self.editor.last_key)
+        self.assist.typed(self.editor.last_key)
+        # What was typed is painted first, and offers wait for the last of several quick keys.
+        if self._assist_timer is not None:
+            self._assist_timer.stop()
+        self._assist_timer = self.set_timer(ASSIST_AFTER_S, self.assist.settle)
 
     def on_text_area_selection_changed(self, event: TextArea.SelectionChanged) -> None:
         """Cursor and note follow."""
@@ -192,7 +197,7 @@ class PolicyPane(PolicyActions):
         wide = self.app.size.width >= WIDE
         meta = Text(style=role(self.app, "muted"))
         if not wide:
-            meta.append_text(self._counts()).append(" · ")
+            meta.append_text(problem_counts(self.app, self._problems)).append(" · ")
         if self.editor.read_only:
             meta.append("read-only · ")
         if self.draft.dirty:
@@ -202,17 +207,9 @@ class PolicyPane(PolicyActions):
             meta.append(f"{self.editor.document.line_count} lines · ")
         meta.append(f"{row + 1}:{column + 1}")
         self._heading.update(name, meta)
-        self._problem_heading.update(meta=self._counts() if wide else self._place_in_list())
-
-    def _counts(self) -> Text:
-        line = Text()
-        for severity in ("error", "warning", "info"):
-            number = sum(problem.severity == severity for problem in self._problems)
-            style = role(self.app, SEVERITY_ROLE[severity] if number else "muted")
-            line.append(f"{SEVERITY_GLYPH[severity]} {number}", style).append(
-                " " if severity != "info" else ""
-            )
-        return line
+        self._problem_heading.update(
+            meta=problem_counts(self.app, self._problems) if wide else self._place_in_list()
+        )
 
     def _place_in_list(self) -> str:
         return f"{self.list.cursor + 1} of {len(self._problems)}" if self._problems else ""
@@ -220,14 +217,8 @@ class PolicyPane(PolicyActions):
     def _show_banner(self) -> None:
         theirs = self.draft.theirs
         self._banner.display = theirs is not None
-        if theirs is None:
-            return
-        accent = f"bold {role(self.app, 'accent')}"
-        line = Text(" ! ", style=role(self.app, "warn"))
-        line.append(f"{sanitise(theirs.name or 'the file', 40)} was saved by someone else   after esc: ")
-        for key, word in (("k", "keep my draft"), ("l", "load theirs"), ("d", "three-way difference")):
-            line.append(key, accent).append(f" {word}   ", role(self.app, "muted"))
-        self._banner.update(line)
+        if theirs is not None:
+            self._banner.update(saved_by_someone_else(self.app, theirs))
 
     def note(self) -> Text:
         """The problem of the cursor's line, else help for its key, else what this place is."""
@@ -235,7 +226,7 @@ class PolicyPane(PolicyActions):
         if self.list.has_focus and self.list.current is not None:
             here = self.list.current
         if here is not None:
-            return self._about(here)
+            return problem_line(self.app, here)
         help_ = self.assist.help() if self.editor.has_focus else None
         if help_ is not None and help_.field is not None:
             name, _, rest = sanitise(help_.sentence, 300).partition("  ")
@@ -244,15 +235,6 @@ class PolicyPane(PolicyActions):
         if self.draft.dirty:
             return Text("• a draft; what runs stays until ctrl+s")
         return Text("saving is applying; a text with errors never replaces what runs")
-
-    def _about(self, problem: Problem) -> Text:
-        style = role(self.app, SEVERITY_ROLE.get(problem.severity, "info"))
-        line = Text(f"{SEVERITY_GLYPH.get(problem.severity, 'i')} ", style=style)
-        line.append(sanitise(problem.message, 300), role(self.app, "text"))
-        if problem.fix is not None:
-            line.append("  ctrl+r", f"bold {role(self.app, 'accent')}")
-            line.append(f" {sanitise(problem.fix.title, 60)}")
-        return line
 
     def tab_mark(self) -> str:
         """A draft."""
@@ -313,10 +295,3 @@ class PolicyPane(PolicyActions):
         event.stop()
         event.prevent_default()
         self.answer_theirs("load" if event.key == "l" else "keep")
-
-
-def _price(item: ModelPrice) -> str:
-    """`$2.5 in, $10 out per million tokens`, or that there is no price."""
-    if item.input is None and item.output is None:
-        return "no price known"
-    return f"${item.input or '?'} in, ${item.output or '?'} out per million tokens"

@@ -96,7 +96,7 @@ def _entry_json(entry: Any) -> dict[str, Any]:
         "description": request.description,
         "asked": rfc3339(manifest.asked_ms),
         "rows": manifest.rows,
-        "bytes": manifest.bytes,
+        "size": manifest.size,
         "sha256": manifest.sha256,
     }
 

@@ -114,13 +114,13 @@ def carry_out(path: Path, manifest: Manifest, rows: BinaryIO, source: Source, pr
 
 def _gather(path: Path, manifest: Manifest, rows: BinaryIO, source: Source, progress: Progress) -> Manifest:
     form = layout(manifest.request.format)
-    if os.fstat(rows.fileno()).st_size < manifest.bytes:
+    if os.fstat(rows.fileno()).st_size < manifest.size:
         raise ProblemError(
             f"{path.name}: its rows are shorter than its manifest says; begin anew with --overwrite"
         )
-    rows.truncate(manifest.bytes)
-    rows.seek(manifest.bytes)
-    if manifest.bytes == 0:
+    rows.truncate(manifest.size)
+    rows.seek(manifest.size)
+    if manifest.size == 0:
         rows.write(form.head)
     marked = float("-inf")
     before = manifest.last_seq if manifest.last_seq is not None else (manifest.top_seq or 0) + 1
@@ -129,17 +129,17 @@ def _gather(path: Path, manifest: Manifest, rows: BinaryIO, source: Source, prog
         lead = form.separator if manifest.rows else b""
         rows.write(lead + form.separator.join(parts))
         manifest = replace(
-            manifest, rows=manifest.rows + len(page), last_seq=page[-1]["seq"], bytes=rows.tell()
+            manifest, rows=manifest.rows + len(page), last_seq=page[-1]["seq"], size=rows.tell()
         )
         if time.monotonic() - marked >= CHECKPOINT_S:
             _mark(path, manifest, rows)
             marked = time.monotonic()
         progress(manifest, page[-1])
-    _mark(path, manifest if manifest.rows else replace(manifest, bytes=0), rows)
+    _mark(path, manifest if manifest.rows else replace(manifest, size=0), rows)
     rows.write(form.tail)
     rows.flush()
     os.fsync(rows.fileno())
-    return replace(manifest, bytes=rows.tell())
+    return replace(manifest, size=rows.tell())
 
 
 def _mark(path: Path, manifest: Manifest, rows: BinaryIO) -> None:
@@ -168,7 +168,7 @@ def settle(path: Path, manifest: Manifest) -> Manifest:
     part = part_path(path)
     if manifest.state != "finished":
         manifest = replace(
-            manifest, state="finished", bytes=part.stat().st_size, sha256=checksum(part), finished_ms=now_ms()
+            manifest, state="finished", size=part.stat().st_size, sha256=checksum(part), finished_ms=now_ms()
         )
         save_manifest(path, manifest)
     part.replace(path)

@@ -24,7 +24,7 @@ def size_text(count: int) -> str:
 def amount(manifest: Manifest) -> str:
     """Rows and size."""
     word = "row" if manifest.rows == 1 else "rows"
-    return f"{manifest.rows:,} {word}, {size_text(manifest.bytes)}"
+    return f"{manifest.rows:,} {word}, {size_text(manifest.size)}"
 
 
 class Meter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 from proxy.base.times import now_ms
@@ -55,8 +56,16 @@ def choose(state: Path, asked: Request, out: Path | None, resume: bool) -> tuple
     for path, request in unfinished:
         if request == asked and path.parent == here:
             return path, request
-    moment = datetime.fromtimestamp(now_ms() / 1_000, UTC)
-    return here / f"events-{moment:%Y%m%dT%H%M%SZ}.{asked.format}", asked
+    return _free_name(here, asked), asked
+
+
+def _free_name(folder: Path, asked: Request) -> Path:
+    stem = f"{asked.type}-{datetime.fromtimestamp(now_ms() / 1_000, UTC):%Y%m%dT%H%M%SZ}"
+    for number in count(1):
+        path = folder / f"{stem}{'' if number == 1 else f'-{number}'}.{asked.format}"
+        if not path.exists() and not manifest_path(path).exists():
+            return path
+    raise AssertionError
 
 
 def run(path: Path, request: Request, state: Path, gateway: Gateway | None, overwrite: bool) -> Manifest:
@@ -134,8 +143,8 @@ def verify(path: Path) -> Manifest:
     if not path.exists():
         raise ProblemError(f"{path} is gone; its manifest tells of {manifest.rows:,} rows")
     size = path.stat().st_size
-    if size != manifest.bytes:
-        raise ProblemError(f"{path} has {size:,} bytes, and had {manifest.bytes:,} when it was written")
+    if size != manifest.size:
+        raise ProblemError(f"{path} has {size:,} bytes, and had {manifest.size:,} when it was written")
     found = checksum(path)
     if found != manifest.sha256:
         raise ProblemError(f"{path} has the SHA-256 {found}, and had {manifest.sha256} when it was written")

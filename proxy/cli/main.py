@@ -9,7 +9,14 @@ from typing import Annotated
 
 import typer
 
-from proxy.cli import events_command, gateway_command, keys_command, policy_command, prices_command
+from proxy.cli import (
+    events_command,
+    export_command,
+    gateway_command,
+    keys_command,
+    policy_command,
+    prices_command,
+)
 from proxy.cli.exits import PROBLEMS, UsageError, emit, exits, say
 from proxy.cli.places import default_state_dir, environment, find_gateway, read_token
 
@@ -23,6 +30,7 @@ app = typer.Typer(
 app.add_typer(gateway_command.app, name="gateway")
 app.add_typer(policy_command.app, name="policy")
 app.add_typer(events_command.app, name="events")
+app.add_typer(export_command.app, name="export")
 app.add_typer(keys_command.app, name="keys")
 app.add_typer(prices_command.app, name="prices")
 

@@ -125,8 +125,8 @@ class Manifest:
     last_seq: int | None = None
     """The oldest event written so far."""
     rows: int = 0
-    bytes: int = 0
-    """Length of the file, or of what is kept of an unfinished one."""
+    size: int = 0
+    """Length in bytes of the file, or of what is kept of an unfinished one."""
     sha256: str | None = None
     """Of the finished file."""
     finished_ms: int | None = None
@@ -149,7 +149,7 @@ def read_manifest(text: bytes) -> Manifest:
         raise ManifestError("it is not the manifest of an export") from None
     if found.version != MANIFEST_VERSION:
         raise ManifestError(f"it is of version {found.version}; this kt knows {MANIFEST_VERSION}")
-    if min(found.rows, found.bytes) < 0:
+    if min(found.rows, found.size) < 0:
         raise ManifestError("it is not the manifest of an export")
     return found
 
