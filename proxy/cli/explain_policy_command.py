@@ -62,8 +62,10 @@ def _explain(
 def _body(path: Path) -> dict[str, Any]:
     text = read_text(path)
     try:
-        body = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        body = json.loads(text.removeprefix("\ufeff"))
+    except RecursionError:
+        raise UsageError(f"{name_of(path)}: not JSON that can be read: nested too deeply") from None
+    except ValueError as error:
         raise UsageError(f"{name_of(path)}: not JSON: {error}") from None
     if not isinstance(body, dict):
         raise UsageError(f"{name_of(path)}: a request body is a JSON object")

@@ -23,12 +23,20 @@ def read_text(path: Path) -> str:
     if str(path) == "-":
         data = sys.stdin.buffer.read(MAX_BYTES + 1)
         reading: Reading = decoded(data)
+    elif _is_substitution(path):
+        with path.open("rb") as pipe:
+            reading = decoded(pipe.read(MAX_BYTES + 1))
     else:
         reading = read(path)
     if reading.text is None:
         why = "there is no such file" if reading.missing else reading.problem
         raise UsageError(f"{name_of(path)}: {why}")
     return reading.text
+
+
+def _is_substitution(path: Path) -> bool:
+    """Whether the shell wrote `<(command)`: a pipe that ends. A named pipe might never have a writer."""
+    return str(path).startswith(("/dev/fd/", "/proc/self/fd/")) and path.is_fifo()
 
 
 def name_of(path: Path) -> str:

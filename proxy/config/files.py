@@ -8,6 +8,7 @@ import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 MAX_BYTES = 4 << 20
 """Beyond this nothing is read; lint refuses far smaller texts."""
@@ -44,19 +45,39 @@ def fingerprint(path: Path) -> Fingerprint | None:
 
 def _checksum(path: Path) -> int:
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             return zlib.crc32(file.read(MAX_BYTES))
     except OSError:
         return 0
 
 
+class _NoFileError(OSError):
+    """What stands at the path is no regular file."""
+
+
+def _opened(path: Path) -> BinaryIO:
+    """`path`, if it is a regular file. A pipe or a device must neither block who reads nor be read without end."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            kind = "a directory" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
+            raise _NoFileError(f"it is {kind}, not a file")
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
 def read(path: Path) -> Reading:
     """The text of `path`: UTF-8, line endings and BOM kept."""
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return Reading(None, "the file is gone", missing=True)
+    except _NoFileError as error:
+        return Reading(None, str(error))
     except OSError as error:
         return Reading(None, f"could not read the file: {os.strerror(error.errno or 0)}")
     return decoded(data)

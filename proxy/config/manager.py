@@ -67,6 +67,7 @@ class ConfigManager:
 
         Afterwards `running` is None if neither can run, and `file` says why.
         """
+        await self._watcher.wait_for_save()
         reading = files.read(self.path)
         if reading.text is not None:
             result = self._lint(reading.text)
@@ -159,11 +160,12 @@ class ConfigManager:
 
     # -- the file
 
-    async def _file_changed(self) -> None:
+    async def _file_changed(self, settled: files.Fingerprint | None) -> None:
         async with self._lock:
             reading = files.read(self.path)
-            if reading.text is not None and files.read(self.path).text != reading.text:
-                return  # Still being written: the next look sees it settled.
+            if files.fingerprint(self.path) != settled:
+                # Waiting for the lock may have taken long: the next save has begun, and the watcher tells its end.
+                return
             if reading.text is None:
                 self._look(reading, None)
                 return

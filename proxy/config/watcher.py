@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -14,21 +16,36 @@ from proxy.config.files import Fingerprint, fingerprint
 POLL_S = 0.5
 STILL_S = 0.2
 """How long size and time of change must stand still before the file is read."""
+SAVE_S = 2.0
+"""A file that is written without end must not keep a gateway from starting."""
 
 logger = logging.getLogger(__name__)
 
 
 class FileWatcher:
-    """Calls `changed` after each change of the file behind `path` has settled. Editors rename, truncate and swap
-    links; so the directory is watched, never the file, and a poll of inode, size and time stands behind it."""
+    """Calls `changed` after each change of the file behind `path` has settled, with what it settled at. Editors
+    rename, truncate and swap links; so the directory is watched, never the file, and a poll of inode, size, time
+    and content stands behind it."""
 
-    def __init__(self, path: Path, changed: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, path: Path, changed: Callable[[Fingerprint | None], Awaitable[None]]) -> None:
         self._path = path
         self._changed = changed
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._seen: Fingerprint | None = fingerprint(path)
+
+    async def wait_for_save(self) -> None:
+        """Wait until a save that may be going on now has ended, for two seconds at most. Call it before `start`."""
+        try:
+            age_s = time.time() - self._path.stat().st_mtime
+        except OSError:
+            return
+        if 0 <= age_s < STILL_S:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SAVE_S):
+                    await self._settled()
+        self._seen = fingerprint(self._path)
 
     def start(self) -> None:
         """Begin."""
@@ -71,7 +88,7 @@ class FileWatcher:
                 continue
             self._seen = await self._settled()
             try:
-                await self._changed()
+                await self._changed(self._seen)
             except Exception:
                 # One fault must not end the watching; the file is looked at again when it changes again.
                 logger.exception("a change of %s could not be handled", self._path)

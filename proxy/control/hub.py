@@ -10,6 +10,7 @@ from typing import Protocol
 from proxy.base.times import now_ms
 from proxy.config.manager import ConfigManager
 from proxy.control.worker import Worker
+from proxy.events.feedback import Feedback, Kept
 from proxy.events.live_metrics import LiveMetrics
 from proxy.events.store import EventStore
 from proxy.prices.listing import Priced
@@ -71,6 +72,12 @@ class CountedStore(EventStore, Protocol):
 
     async def unpriced(self, since_ms: int) -> list[tuple[str, str, int]]:
         """(target, model, requests) since then whose cost is not known."""
+
+    async def give_feedback(self, feedback: Feedback) -> Kept | None:
+        """Keep it, and its score as its event's; None when there is no such event."""
+
+    async def feedback_of(self, event_id: str) -> list[Feedback]:
+        """What was said of one event, newest first."""
 
     @property
     def last_timestamp_ms(self) -> int | None:

@@ -15,6 +15,8 @@ from proxy.base.sanitise import sanitise
 from proxy.events.codec import from_row
 from proxy.events.errors import StoreError
 from proxy.events.event import Event
+from proxy.events.feedback import NEWEST, Feedback
+from proxy.events.feedback import from_row as feedback_from_row
 from proxy.events.filter import bounds, to_sql
 from proxy.events.sqlite_schema import SELECT, open_reader
 from proxy.events.store import EventQuery
@@ -67,6 +69,11 @@ class EventReader:
         """One event by id."""
         rows = await self._rows(f"{SELECT} WHERE id = ?", (event_id.encode("utf-8", "replace").decode(),))
         return from_row(rows[0]) if rows else None
+
+    async def feedback_of(self, event_id: str) -> list[Feedback]:
+        """What was said of one event, newest first, up to `feedback.SHOWN`."""
+        rows = await self._rows(NEWEST, (event_id.encode("utf-8", "replace").decode(),))
+        return [feedback_from_row(row) for row in rows]
 
     async def unpriced(self, since_ms: int) -> list[tuple[str, str, int]]:
         """(target, model, requests) that went upstream since `since_ms` and whose cost is not known; most first."""

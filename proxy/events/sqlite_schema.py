@@ -12,8 +12,9 @@ import aiosqlite
 from proxy.base.sanitise import sanitise
 from proxy.events.codec import FIELDS
 from proxy.events.errors import StoreError
+from proxy.events.feedback import SCHEMA as FEEDBACK
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 QUICK_CHECK_BYTES = 64 * 1024 * 1024
 """Largest file whose soundness is checked at start; beyond it the check would hold the start up."""
 _WAL_LIMIT = 64 * 1024 * 1024
@@ -77,6 +78,7 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE events ADD COLUMN dropped_params TEXT NOT NULL DEFAULT '[]'",
         "ALTER TABLE events ADD COLUMN attempt_log TEXT NOT NULL DEFAULT '[]'",
     ),
+    3: FEEDBACK,
 }
 """What leads to each version, from the one before."""
 

@@ -14,6 +14,8 @@ from proxy.events.backlog import Backlog
 from proxy.events.codec import prepare
 from proxy.events.errors import StoreError
 from proxy.events.event import Event
+from proxy.events.feedback import Feedback, Kept
+from proxy.events.feedback_queue import FeedbackQueue
 from proxy.events.journal import Journal
 from proxy.events.sqlite_reader import EventReader
 from proxy.events.sqlite_writer import Writer
@@ -49,6 +51,7 @@ class SqliteEventStore:
         self._writer = Writer(path)
         self._reader = EventReader(path)
         self._close_within_s = close_within_s
+        self._feedback = FeedbackQueue()
         self._listeners: list[Listener] = []
         self._work = asyncio.Event()
         self._full = asyncio.Event()
@@ -114,6 +117,7 @@ class SqliteEventStore:
             if self._task is not None:
                 await self._task
         finally:
+            self._feedback.refuse()
             self._backlog.keep_what_is_left()
             await self._reader.close()
             await self._writer.close()
@@ -138,6 +142,18 @@ class SqliteEventStore:
         if len(self._backlog) >= BATCH_EVENTS:
             self._full.set()
 
+    async def give_feedback(self, feedback: Feedback) -> Kept | None:
+        """Keep `feedback` and, when it has a score, make that its event's; None when there is no such event.
+
+        Raises StoreError with one sentence when the database does not take it in time.
+        """
+        if self._closed:
+            raise StoreError("the event store is closed")
+        waiting = self._feedback.put(feedback)
+        self._work.set()
+        self._full.set()
+        return await waiting
+
     # -- giving out
 
     def query(self, query: EventQuery) -> AsyncIterator[Event]:
@@ -147,6 +163,10 @@ class SqliteEventStore:
     async def unpriced(self, since_ms: int) -> list[tuple[str, str, int]]:
         """See EventReader."""
         return await self._reader.unpriced(since_ms)
+
+    async def feedback_of(self, event_id: str) -> list[Feedback]:
+        """See EventReader."""
+        return await self._reader.feedback_of(event_id)
 
     async def get(self, event_id: str) -> Event | None:
         """One event by id."""
@@ -252,6 +272,7 @@ class SqliteEventStore:
         if len(self._backlog) < BATCH_EVENTS:
             read_back = await self._read_back_one()
         busy = bool(self._backlog) or read_back is not None
+        await self._feedback.settle(self._writer.write_feedback, is_all_stored=not busy)
         if busy:
             self._work.set()
         if len(self._backlog) >= BATCH_EVENTS or self._closing.is_set():

@@ -13,8 +13,10 @@ import aiosqlite
 
 from proxy.base.sanitise import sanitise
 from proxy.base.times import now_ms
+from proxy.events import feedback
 from proxy.events.codec import clean, decode, to_row
 from proxy.events.event import Event
+from proxy.events.feedback import Feedback, Kept
 from proxy.events.journal import read_segment
 from proxy.events.sqlite_schema import INSERT, Damaged, is_damage, move_aside, open_writer
 
@@ -111,6 +113,12 @@ class Writer:
                 await self.close()
                 self._replace_broken_file(str(error))
             raise
+
+    async def write_feedback(self, given: Sequence[Feedback]) -> list[Kept | None]:
+        """See feedback.write."""
+        if self._connection is None:
+            raise sqlite3.OperationalError("the event store is not open")
+        return await feedback.write(self._connection, given)
 
     async def _write_singly(self, events: Sequence[Event]) -> Stored:
         """One bad event must not take the others with it."""

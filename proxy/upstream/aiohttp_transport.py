@@ -6,11 +6,15 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Sequence
-from types import SimpleNamespace
+from contextvars import ContextVar
+from functools import lru_cache
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.resolver import ThreadedResolver
+from aiohttp.tracing import Trace
+from multidict import CIMultiDict
 
 from proxy.base.sanitise import sanitise
 from proxy.upstream.addresses import is_forbidden
@@ -18,6 +22,8 @@ from proxy.upstream.transport import Answer, Call, UpstreamError
 
 _KEEP_ALIVE_S = 30.0
 _MAX_HEADERS = 32 * 1024
+_AUTOMATIC = ("User-Agent", "Accept-Encoding", "Content-Type")
+"""What aiohttp would say for a call that does not."""
 
 
 class _RefusedAddressError(OSError):
@@ -43,13 +49,23 @@ class _CheckedResolver(AbstractResolver):
         await self._resolver.close()
 
 
-class _Sent:
-    """What one request met on its way."""
+_dialled: ContextVar[bool] = ContextVar("dialled", default=False)
+"""Whether the request of this context made a connection of its own, or was given one that was kept alive."""
 
-    __slots__ = ("reused",)
 
-    def __init__(self) -> None:
-        self.reused = False
+class _Connector(aiohttp.TCPConnector):
+    """Notes in the context of a request that a connection was made for it."""
+
+    async def _create_connection(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> ResponseHandler:
+        _dialled.set(True)
+        return await super()._create_connection(req, traces, timeout)
+
+
+@lru_cache(maxsize=64)
+def _timeout(connect_s: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect_s, sock_read=None)
 
 
 class AiohttpTransport:
@@ -66,20 +82,16 @@ class AiohttpTransport:
         """The session for targets that may be anywhere, or for all others: they share no look-up of a name."""
         session = self._sessions.get(anywhere)
         if session is None or session.closed:
-            trace = aiohttp.TraceConfig()
-            trace.on_connection_reuseconn.append(_on_reuse)
             resolver = ThreadedResolver() if anywhere else _CheckedResolver()
             session = self._sessions[anywhere] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
+                connector=_Connector(
                     limit=0, keepalive_timeout=_KEEP_ALIVE_S, resolver=resolver, ttl_dns_cache=10
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
                 auto_decompress=False,
-                skip_auto_headers=("User-Agent", "Accept-Encoding", "Content-Type"),
                 max_field_size=_MAX_HEADERS,
                 max_line_size=_MAX_HEADERS,
-                trace_configs=[trace],
             )
         return session
 
@@ -89,25 +101,25 @@ class AiohttpTransport:
             raise UpstreamError(
                 "refused", "the address is link-local or a metadata service, which is never dialled"
             )
-        sent = _Sent()
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + call.first_byte_s
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=call.connect_s, sock_read=None)
+        _dialled.set(False)
+        headers = CIMultiDict(call.headers)
+        unsaid = [name for name in _AUTOMATIC if name not in headers]
+        deadline = asyncio.get_running_loop().time() + call.first_byte_s
         try:
             async with asyncio.timeout_at(deadline):
                 response = await self._opened(call.allow_link_local).request(
                     call.method,
                     call.url,
-                    data=call.body or None,
-                    headers=call.headers,
+                    data=aiohttp.BytesPayload(call.body) if call.body else None,
+                    headers=headers,
+                    skip_auto_headers=unsaid or None,
                     allow_redirects=False,
-                    timeout=timeout,
+                    timeout=_timeout(call.connect_s),
                     proxy=call.proxy,
                     ssl=self._context(call.ca_file) or True,
-                    trace_request_ctx=sent,
                 )
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _failure(error, sent, call) from error
+            raise _failure(error, call, reused=not _dialled.get()) from error
         return _AiohttpAnswer(response, deadline, call.idle_s)
 
     def _context(self, ca_file: str | None) -> ssl.SSLContext | None:
@@ -129,12 +141,6 @@ class AiohttpTransport:
             await session.close()
 
 
-async def _on_reuse(
-    session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceConnectionReuseconnParams
-) -> None:
-    context.trace_request_ctx.reused = True
-
-
 class _AiohttpAnswer:
     __slots__ = ("_deadline", "_ended", "_idle_s", "_response", "headers", "status")
 
@@ -151,11 +157,12 @@ class _AiohttpAnswer:
 
     async def chunk(self) -> bytes:
         """See Answer."""
-        loop = asyncio.get_running_loop()
-        deadline = self._deadline or loop.time() + self._idle_s
+        content = self._response.content
         try:
-            async with asyncio.timeout_at(deadline):
-                data = await self._response.content.readany()
+            # What is here already needs no clock.
+            data = content.read_nowait()
+            if not data and not content.at_eof():
+                data = await self._wait(content)
         except TimeoutError as error:
             raise UpstreamError("timeout", "the upstream sent nothing more in time") from error
         except aiohttp.ClientPayloadError as error:
@@ -169,6 +176,11 @@ class _AiohttpAnswer:
             self._ended = True
         return data
 
+    async def _wait(self, content: aiohttp.StreamReader) -> bytes:
+        deadline = self._deadline or asyncio.get_running_loop().time() + self._idle_s
+        async with asyncio.timeout_at(deadline):
+            return await content.readany()
+
     def close(self) -> None:
         """See Answer."""
         if self._ended:
@@ -177,7 +189,7 @@ class _AiohttpAnswer:
             self._response.close()
 
 
-def _failure(error: Exception, sent: _Sent, call: Call) -> UpstreamError:
+def _failure(error: Exception, call: Call, *, reused: bool) -> UpstreamError:
     """What `error` means for the data plane.
 
     Its own text may quote addresses only, never headers or bodies.
@@ -203,7 +215,7 @@ def _failure(error: Exception, sent: _Sent, call: Call) -> UpstreamError:
         return UpstreamError("connect", f"no connection to {host}:{call.url.port}: {reason}")
     if isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError)):
         return UpstreamError(
-            "stale" if sent.reused else "reset", f"{host} closed the connection before it answered"
+            "stale" if reused else "reset", f"{host} closed the connection before it answered"
         )
     if isinstance(error, (aiohttp.ClientResponseError, aiohttp.ClientPayloadError, ValueError)):
         return UpstreamError("protocol", f"what {host} answered is not HTTP")

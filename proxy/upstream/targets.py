@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
@@ -30,6 +31,7 @@ _WITHOUT_DEPLOYMENT = frozenset({"responses", "files", "batches", "models", "vec
 _VERSION_SEGMENT = re.compile(r"v\d+[a-z0-9]*\Z")
 _AZURE_WORD = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _CACHED_MODELS = 4096
+_KEPT_URLS = 256
 CHAT_ONLY: frozenset[str] = frozenset({"anthropic"})
 """Providers that answer conversations and nothing else."""
 
@@ -90,10 +92,7 @@ class Target:
         path = _PATHS.get(endpoint, endpoint)
         if self._names_deployment(path):
             path = f"deployments/{quote(self.spec.upstream_name(model), safe='')}/{path}"
-        url = self.base.with_path(f"{self.base.raw_path.rstrip('/')}/{path}", encoded=True)
-        if self.provider == "azure-openai" and self.spec.api_version:
-            url = url.with_query({"api-version": self.spec.api_version})
-        return url
+        return _joined(self.base, path, self.spec.api_version if self.provider == "azure-openai" else None)
 
     def auth_header(self, *, native: bool = True) -> tuple[str, str] | None:
         """Name and value of the header that proves who we are. The value leaves the process on purpose.
@@ -107,6 +106,13 @@ class Target:
         if self.auth == "api-key":
             return "api-key", self.secret.reveal()
         return "Authorization", f"Bearer {self.secret.reveal()}"
+
+
+@lru_cache(maxsize=_KEPT_URLS)
+def _joined(base: URL, path: str, api_version: str | None) -> URL:
+    """The same object for the same address: a URL remembers its parts once they were asked for."""
+    url = base.with_path(f"{base.raw_path.rstrip('/')}/{path}", encoded=True)
+    return url.with_query({"api-version": api_version}) if api_version else url
 
 
 def build_target(spec: TargetSpec, env: Mapping[str, str]) -> Target:
