@@ -96,12 +96,17 @@ class ProblemList(Widget, can_focus=True):
         return rows
 
     def _wrapped(self, head: Text, message: Text, fix: Text, width: int) -> list[Text]:
-        first = message.wrap(self.app.console, max(width - head.cell_len - 1, 8))
-        rows = [head.append_text(first[0])]
-        if len(first) > 1:
-            rest = Text(" ").join(line for line in first[1:])
-            for line in list(rest.wrap(self.app.console, max(width - 4, 8)))[: _MOST_LINES - 1]:
-                rows.append(Text("   ", end="").append_text(line))
+        room = max(width - 4, 8)
+        first, *others = message.wrap(self.app.console, max(width - head.cell_len - 1, 8))
+        rows = [head.append_text(first)]
+        rest = " ".join(line.plain.strip() for line in others)
+        while rest and len(rows) < _MOST_LINES:
+            line = Text(rest, style=message.style)
+            if len(rows) < _MOST_LINES - 1:
+                line = line.wrap(self.app.console, room)[0]
+            rest = rest[len(line.plain) :].lstrip()
+            line.truncate(room, overflow="ellipsis")
+            rows.append(Text("   ", end="").append_text(line))
         if fix.cell_len:
             rows.append(Text("   ", end="").append_text(fix))
         return rows

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import random
 import time
 
 
 def uuid7(unix_ms: int | None = None) -> str:
     """A UUIDv7 in its canonical text form; `unix_ms` is the wall clock in milliseconds (default: now)."""
     stamp = time.time_ns() // 1_000_000 if unix_ms is None else unix_ms
-    value = int.from_bytes(os.urandom(10), "big")
+    # Not a secret, and a system call is dear: the generator that seeds itself from the system will do.
+    value = random.getrandbits(80)
     number = (stamp & 0xFFFFFFFFFFFF) << 80 | value
     number = number & ~(0xF << 76) | 0x7 << 76
     number = number & ~(0x3 << 62) | 0x2 << 62

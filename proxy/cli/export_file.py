@@ -123,19 +123,22 @@ def _gather(path: Path, manifest: Manifest, rows: BinaryIO, source: Source, prog
     if manifest.size == 0:
         rows.write(form.head)
     marked = float("-inf")
-    before = manifest.last_seq if manifest.last_seq is not None else (manifest.top_seq or 0) + 1
-    for page in source.pages(before):
-        parts = [form.row(exported(record)) for record in page]
-        lead = form.separator if manifest.rows else b""
-        rows.write(lead + form.separator.join(parts))
-        manifest = replace(
-            manifest, rows=manifest.rows + len(page), last_seq=page[-1]["seq"], size=rows.tell()
-        )
-        if time.monotonic() - marked >= CHECKPOINT_S:
-            _mark(path, manifest, rows)
-            marked = time.monotonic()
-        progress(manifest, page[-1])
-    _mark(path, manifest if manifest.rows else replace(manifest, size=0), rows)
+    try:
+        for page in source.pages(manifest.last_seq or (manifest.top_seq or 0) + 1):
+            parts = [form.row(exported(record)) for record in page]
+            lead = form.separator if manifest.rows else b""
+            rows.write(lead + form.separator.join(parts))
+            manifest = replace(
+                manifest, rows=manifest.rows + len(page), last_seq=page[-1]["seq"], size=rows.tell()
+            )
+            if time.monotonic() - marked >= CHECKPOINT_S:
+                _mark(path, manifest, rows)
+                marked = time.monotonic()
+            progress(manifest, page[-1])
+    except (KeyboardInterrupt, ProblemError):
+        _mark(path, manifest, rows)
+        raise
+    _mark(path, manifest, rows)
     rows.write(form.tail)
     rows.flush()
     os.fsync(rows.fileno())

@@ -22,7 +22,9 @@ from proxy.events.store import EventQuery
 from proxy.events.wire_form import event_json
 
 PAGE = 1_000
-"""Events held in memory at once; lists up to this length cost the gateway little."""
+"""Events read from the store, and held in memory, at once."""
+API_PAGE = 250
+"""Of one request: the gateway's loop is held for a few milliseconds, and traffic goes first."""
 
 
 class Source(Protocol):
@@ -55,10 +57,10 @@ class ApiSource:
     def pages(self, before_seq: int) -> Iterator[list[Record]]:
         """See Source."""
         while True:
-            page = self._page({"limit": str(PAGE), "before_seq": str(before_seq)})
+            page = self._page({"limit": str(API_PAGE), "before_seq": str(before_seq)})
             if page:
                 yield page
-            if len(page) < PAGE:
+            if len(page) < API_PAGE:
                 return
             before_seq = page[-1]["seq"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ def find_gateway(api: str | None, state_dir: Path, env: Mapping[str, str]) -> Ga
 
     address = api or env.get("KT_API_URL")
     if not address:
-        live = running_gateways(state_dir)
+        live = [record for record in running_gateways(state_dir) if not _refused(record)]
         if not live:
             return None
         if len(live) > 1:
@@ -62,6 +63,18 @@ def find_gateway(api: str | None, state_dir: Path, env: Mapping[str, str]) -> Ga
             f"{address} is not a gateway of the state directory {state_dir}, so its token is not sent there; set KT_API_TOKEN"
         )
     return Gateway(address, read_token(state_dir, env), _verify(address, ours, env))
+
+
+def _refused(record: RunRecord) -> bool:
+    """Whether nothing listens there: after a crash another process may have the id that was noted."""
+    host, _, port = record.api.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=1).close()
+    except ConnectionRefusedError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def _verify(address: str, ours: RunRecord | None, env: Mapping[str, str]) -> ssl.SSLContext | bool:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from proxy.base.times import now_ms, parse_moment
-from proxy.cli.exits import FINE, PROBLEMS, ProblemError, UsageError, emit, exits, say
+from proxy.cli.exits import FINE, PROBLEMS, ProblemError, UsageError, complain_lines, emit, exits, say
 from proxy.cli.places import default_state_dir, environment, find_gateway
+from proxy.cli.policy_texts import name_of, read_text, surroundings
 
 FailOn = Literal["none", "blocked", "changed"]
 _SHOWN = 10
@@ -34,8 +34,9 @@ def simulate(
     with exits():
         env = environment()
         state = state_dir or default_state_dir(env)
-        text = _draft(file)
+        text = read_text(file)
         _check_moment(since)
+        _check_draft(text, file)
         gateway = find_gateway(api, state, env)
         if gateway is not None:
             from proxy.cli.api import Api
@@ -52,13 +53,17 @@ def simulate(
     raise typer.Exit(PROBLEMS if failed else FINE)
 
 
-def _draft(file: Path) -> str:
-    from proxy.config.files import read
+def _check_draft(text: str, file: Path) -> None:
+    """Errors are shown at their places here, whether or not a gateway runs: they do not depend on it."""
+    from proxy.cli.lint_formats import Report, text_lines
+    from proxy.policy.lint import lint
 
-    reading = read(file)
-    if reading.text is None:
-        raise UsageError(f"{file}: {'there is no such file' if reading.missing else reading.problem}")
-    return reading.text
+    result = lint(text, surroundings(file))
+    if not result.clean:
+        errors = tuple(item for item in result.diagnostics if item.severity == "error")
+        lines = text_lines(Report(name_of(file), text, errors), colour=False)
+        complain_lines("the draft has errors, so nothing was replayed", *lines)
+        raise typer.Exit(PROBLEMS)
 
 
 def _check_moment(text: str | None) -> None:
@@ -69,24 +74,17 @@ def _check_moment(text: str | None) -> None:
 
 
 def _offline(text: str, file: Path, state: Path, since: str | None, last: int) -> dict[str, Any]:
-    from proxy.control.jobs import DraftError, ImpactWanted, impact
+    from proxy.control.jobs import ImpactWanted, impact
     from proxy.events.errors import StoreError
-    from proxy.policy.lint import Surroundings
 
     store = state / "events.db"
     if not store.exists():
         raise UsageError(
             f"no gateway runs and there is no event store in {state}; name one with --state-dir or --api"
         )
-    surroundings = Surroundings(env=environment(), today=datetime.now(UTC).date(), path=file)
     since_ms = parse_moment(since, now_ms()) if since is not None else None
     try:
-        return impact(store, ImpactWanted(text, last, since_ms), surroundings)
-    except DraftError as error:
-        first = next(item for item in error.diagnostics if item.severity == "error")
-        raise ProblemError(
-            f"{file}:{first.line}:{first.column}: {first.message}; kt policy lint says it all"
-        ) from None
+        return impact(store, ImpactWanted(text, last, since_ms), surroundings(file))
     except StoreError as error:
         raise ProblemError(str(error)) from None
 

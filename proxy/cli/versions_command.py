@@ -67,8 +67,12 @@ def restore(
         if isinstance(source, ApiVersions):
             answer = source.restore(wanted, reason)
             number = int(answer["number"])
-            done = "applied" if answer["changed"] else "runs already, so nothing was changed"
-            say(f"{source.file}: version {wanted.number} ({wanted.hash[:7]}) {done}, now version {number}")
+            done = (
+                f"applied, now version {number}"
+                if answer["changed"]
+                else f"runs already as version {number}: no new one was made"
+            )
+            say(f"{source.file}: version {wanted.number} ({wanted.hash[:7]}) {done}")
         else:
             state = state_dir or default_state_dir(environment())
             number = _write(source, wanted, reason, state)

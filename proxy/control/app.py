@@ -13,7 +13,9 @@ from proxy.base.times import parse_span
 from proxy.control.auth import Guard, Token
 from proxy.control.config_routes import ConfigRoutes
 from proxy.control.event_routes import EventRoutes
+from proxy.control.feedback_routes import FeedbackRoutes
 from proxy.control.hub import Hub
+from proxy.control.openapi import document
 from proxy.control.policy_routes import PolicyRoutes
 from proxy.control.price_routes import PriceRoutes
 from proxy.control.problems import ApiError, json_response
@@ -26,26 +28,33 @@ def routes(hub: Hub) -> list[Route]:
     """Every route there is."""
 
     async def healthz(request: Request) -> Response:
+        """200 while the process answers."""
         return json_response({"status": "ok"})
 
     async def readyz(request: Request) -> Response:
+        """200 when requests can be served, else 503."""
         ready = hub.info.state == "serving"
         return json_response({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
 
     async def get_status(request: Request) -> Response:
+        """The whole state of the gateway."""
         return json_response(status(hub))
 
     async def get_targets(request: Request) -> Response:
+        """Targets, and whether each can be used."""
         return json_response({"targets": targets(hub)})
 
     async def get_models(request: Request) -> Response:
+        """The names a client may ask for."""
         return json_response({"models": list(hub.data_plane.models())})
 
     async def summary(request: Request) -> Response:
+        """Requests, errors, latency and cost of the last moments."""
         window = _span(request, "window", "60s")
         return json_response(hub.metrics.summary(window, hub.clock_ms()).to_json())
 
     async def series(request: Request) -> Response:
+        """One metric along time."""
         metric = request.query_params.get("metric", "")
         if metric not in METRICS:
             raise ApiError(400, "bad_parameter", f"metric must be one of {', '.join(METRICS)}", "metric")
@@ -61,7 +70,11 @@ def routes(hub: Hub) -> list[Route]:
         )
         return json_response(found.to_json())
 
-    return [
+    async def openapi(request: Request) -> Response:
+        """This API, described to machines."""
+        return json_response(document(table, hub.info.version))
+
+    table = [
         Route("/healthz", healthz, methods=["GET"]),
         Route("/readyz", readyz, methods=["GET"]),
         Route("/v1/status", get_status, methods=["GET"]),
@@ -72,9 +85,12 @@ def routes(hub: Hub) -> list[Route]:
         Route("/v1/stream", ScreenStream(hub).__call__, methods=["GET"]),
         *ConfigRoutes(hub).routes(),
         *EventRoutes(hub).routes(),
+        *FeedbackRoutes(hub).routes(),
         *PolicyRoutes(hub).routes(),
         *PriceRoutes(hub).routes(),
+        Route("/v1/openapi.json", openapi, methods=["GET"]),
     ]
+    return table
 
 
 def _span(request: Request, name: str, default: str) -> int:

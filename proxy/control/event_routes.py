@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from proxy.base.times import now_ms, parse_moment
+from proxy.control.feedback_routes import feedback_json
 from proxy.control.hub import Hub
 from proxy.control.problems import ApiError, json_response
 from proxy.events.errors import StoreError
@@ -74,7 +75,9 @@ class EventRoutes:
         event = await self._hub.store.get(request.path_params["id"])
         if event is None:
             raise ApiError(404, "not_found", "there is no event of that id", "id")
-        return json_response({**event_json(event, _unknown_null(given)), "attempt_log": event.attempt_log})
+        said = await self._hub.store.feedback_of(event.id)
+        more = {"attempt_log": event.attempt_log, "feedback": [feedback_json(item) for item in said]}
+        return json_response({**event_json(event, _unknown_null(given)), **more})
 
     async def tail(self, request: Request) -> Response:
         """Events as they are stored, as server-sent events; `Last-Event-ID` or `after_seq` resumes without a gap."""

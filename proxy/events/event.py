@@ -69,6 +69,7 @@ class Event:
     """Requests sent upstream."""
     key: str | None = None
     quality_score: float | None = None
+    """0 (bad) to 1 (good): the newest score given as feedback."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What a policy may ask for: max_tokens, prompt_chars, has_tools, has_images, the kept headers and metadata (null: not carried), and digests of the units."""
     request_metadata: dict[str, str] = field(default_factory=dict)

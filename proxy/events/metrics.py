@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from proxy.base.money import NANOS_PER_DOLLAR
 from proxy.events.event import Event
 from proxy.events.sketch import Sketch, bucket_of
@@ -13,8 +15,7 @@ Group = tuple[str, str] | None
 """(split, tag), or None for all requests."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True, gc=False):
     """What one event adds, worked out once however many groups it belongs to."""
 
     error: bool

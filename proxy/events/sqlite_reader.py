@@ -17,11 +17,14 @@ from proxy.events.errors import StoreError
 from proxy.events.event import Event
 from proxy.events.feedback import NEWEST, Feedback
 from proxy.events.feedback import from_row as feedback_from_row
-from proxy.events.filter import bounds, to_sql
+from proxy.events.sqlite_indexes import BLOCK_BITS, BLOCKS_BETWEEN
+from proxy.events.sqlite_plan import Plan, bounded, plan, window
 from proxy.events.sqlite_schema import SELECT, open_reader
 from proxy.events.store import EventQuery
 
 PAGE = 500
+SLICE = 100_000
+"""Seqs that one read looks through at most."""
 _TOP = 2**63 - 1
 
 
@@ -61,7 +64,7 @@ class EventReader:
         )
         found: list[int] = []
         for since, until in spans:
-            rows = await self._rows(one, (_bounded(since), _TOP if until is None else _bounded(until)))
+            rows = await self._rows(one, (bounded(since), _TOP if until is None else bounded(until)))
             found.append(int(rows[0][0]))
         return found
 
@@ -80,65 +83,76 @@ class EventReader:
         rows = await self._rows(
             "SELECT coalesce(target, ''), model, count(*) FROM events INDEXED BY events_timestamp "
             "WHERE timestamp_ms >= ? AND cost_status = 'unpriced' GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2",
-            (_bounded(since_ms),),
+            (bounded(since_ms),),
         )
         return [(target, model, count) for target, model, count in rows]
 
     async def query(self, query: EventQuery) -> AsyncIterator[Event]:
-        """The events of `query` in pages. Rows inserted after the first page are left out."""
+        """The events of `query` in pages. Rows inserted after the first page are left out.
+
+        No read looks at more than SLICE seqs, so none is long whatever is asked; what is found comes out at once.
+        """
         if query.limit is not None and query.limit <= 0:
             return
         low, high = await self._bounds(query)
-        where, values = _filters(query)
+        if low > high:
+            return
+        way = await plan(query, low, high, self._rows, PAGE)
         if query.ascending and query.limit is not None:
-            low = await self._newest_from(low, high, where, values, query.limit)
+            low = await self._newest_from(low, high, way, query.limit)
         left = query.limit
         while low <= high:
             size = PAGE if left is None else min(PAGE, left)
+            first, last = (
+                (low, min(high, low + SLICE - 1)) if query.ascending else (max(low, high - SLICE + 1), high)
+            )
+            sql, values = way.seqs(first, last, query.ascending, size)
             order = "ASC" if query.ascending else "DESC"
             rows = await self._rows(
-                f"{SELECT} WHERE seq BETWEEN ? AND ?{where} ORDER BY seq {order} LIMIT ?",
-                (low, high, *values, size),
+                f"{SELECT} WHERE seq IN (SELECT seq FROM ({sql})) ORDER BY seq {order}", values
             )
             for row in rows:
                 yield from_row(row)
-            if len(rows) < size:
-                return
             if left is not None:
                 left -= len(rows)
                 if left <= 0:
                     return
+            whole = len(rows) < size
             if query.ascending:
-                low = rows[-1][0] + 1
+                low = last + 1 if whole else rows[-1][0] + 1
             else:
-                high = rows[-1][0] - 1
+                high = first - 1 if whole else rows[-1][0] - 1
 
     async def _bounds(self, query: EventQuery) -> tuple[int, int]:
-        """Lowest and highest seq that can match; an empty range when nothing can."""
-        since, until = _window(query)
-        if since is None and until is None:
-            rows = await self._rows("SELECT min(seq), max(seq) FROM events", ())
-        else:
-            rows = await self._rows(
-                "SELECT min(seq), max(seq) FROM events INDEXED BY events_timestamp "
-                "WHERE timestamp_ms >= ? AND timestamp_ms < ?",
-                (-_TOP if since is None else _bounded(since), _TOP if until is None else _bounded(until)),
-            )
-        first, last = rows[0]
+        """Lowest and highest seq that can match, near enough; an empty range when nothing can."""
+        first, last = (
+            await self._rows("SELECT (SELECT min(seq) FROM events), (SELECT max(seq) FROM events)", ())
+        )[0]
         if first is None:
             return 1, 0
-        low = max(first, _bounded(query.after_seq) + 1) if query.after_seq is not None else first
-        high = min(last, _bounded(query.before_seq) - 1) if query.before_seq is not None else last
+        since, until = window(query)
+        if since is not None or until is not None:
+            span = (-_TOP if since is None else bounded(since), _TOP if until is None else bounded(until))
+            low_block, high_block = (await self._rows(BLOCKS_BETWEEN, span))[0]
+            if low_block is None:
+                return 1, 0
+            first = max(first, low_block << BLOCK_BITS)
+            last = min(last, ((high_block + 1) << BLOCK_BITS) - 1)
+        low = max(first, bounded(query.after_seq) + 1) if query.after_seq is not None else first
+        high = min(last, bounded(query.before_seq) - 1) if query.before_seq is not None else last
         return low, high
 
-    async def _newest_from(self, low: int, high: int, where: str, values: Sequence[Any], limit: int) -> int:
+    async def _newest_from(self, low: int, high: int, way: Plan, limit: int) -> int:
         """The seq from which on `limit` events match."""
-        rows = await self._rows(
-            "SELECT min(seq) FROM (SELECT seq FROM events "
-            f"WHERE seq BETWEEN ? AND ?{where} ORDER BY seq DESC LIMIT ?)",
-            (low, high, *values, _bounded(limit)),
-        )
-        return high + 1 if rows[0][0] is None else int(rows[0][0])
+        left, lowest = limit, high + 1
+        while low <= high and left > 0:
+            first = max(low, high - SLICE + 1)
+            sql, values = way.seqs(first, high, False, bounded(left))
+            count, found = (await self._rows(f"SELECT count(*), min(seq) FROM ({sql})", values))[0]
+            left -= count
+            lowest = lowest if found is None else found
+            high = first - 1
+        return int(lowest)
 
     async def _rows(self, sql: str, values: Sequence[Any]) -> list[Any]:
         async with self._connection() as connection:
@@ -164,41 +178,3 @@ class EventReader:
                 await connection.close()
             else:
                 self._free.append(connection)
-
-
-def _bounded(value: int) -> int:
-    return max(-_TOP, min(_TOP, value))
-
-
-def _window(query: EventQuery) -> tuple[int | None, int | None]:
-    """The window of the query and of its filter together."""
-    low, high = bounds(query.where) if query.where is not None else (None, None)
-    sinces = [bound for bound in (query.since_ms, low) if bound is not None]
-    untils = [bound for bound in (query.until_ms, high) if bound is not None]
-    return max(sinces, default=None), min(untils, default=None)
-
-
-def _filters(query: EventQuery) -> tuple[str, list[Any]]:
-    """Conditions after `seq BETWEEN`, and their values: columns are ours, values are always bound."""
-    parts: list[str] = []
-    values: list[Any] = []
-    # The plus keeps SQLite on the walk by seq: the bounds have already used the index by time.
-    if query.since_ms is not None:
-        parts.append("+timestamp_ms >= ?")
-        values.append(_bounded(query.since_ms))
-    if query.until_ms is not None:
-        parts.append("+timestamp_ms < ?")
-        values.append(_bounded(query.until_ms))
-    for column, wanted in (("model", query.model), ("ab_tag", query.tag)):
-        if wanted is not None:
-            parts.append(f"{column} = ?")
-            values.append(wanted.encode("utf-8", "replace").decode())
-    for column, wanted in (("provider", query.provider), ("decision", query.decision)):
-        if wanted is not None:
-            parts.append(f"+{column} = ?")
-            values.append(wanted.encode("utf-8", "replace").decode())
-    if query.where is not None:
-        condition, bound = to_sql(query.where)
-        parts.append(condition)
-        values += bound
-    return "".join(f" AND {part}" for part in parts), values

@@ -13,8 +13,10 @@ from proxy.base.sanitise import sanitise
 from proxy.events.codec import FIELDS
 from proxy.events.errors import StoreError
 from proxy.events.feedback import SCHEMA as FEEDBACK
+from proxy.events.rollups import fold
+from proxy.events.sqlite_indexes import SCHEMA as FINDING
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 5
 QUICK_CHECK_BYTES = 64 * 1024 * 1024
 """Largest file whose soundness is checked at start; beyond it the check would hold the start up."""
 _WAL_LIMIT = 64 * 1024 * 1024
@@ -79,6 +81,8 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE events ADD COLUMN attempt_log TEXT NOT NULL DEFAULT '[]'",
     ),
     3: FEEDBACK,
+    4: FINDING,
+    5: fold.SCHEMA,
 }
 """What leads to each version, from the one before."""
 
@@ -118,10 +122,13 @@ async def open_writer(path: Path, busy_s: float = 1.0) -> aiosqlite.Connection:
     _make_private(path)
     connection = await aiosqlite.connect(path, isolation_level=None, timeout=busy_s)
     try:
+        # Takes effect in a file that is new: what retention frees can then be given back.
+        await connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
         await connection.execute("PRAGMA journal_mode=WAL")
         await connection.execute("PRAGMA synchronous=NORMAL")
         await connection.execute(f"PRAGMA journal_size_limit={_WAL_LIMIT}")
         await _migrate(connection, path)
+        await fold.prepare(connection)
         await _check(connection, path)
     except sqlite3.DatabaseError as error:
         await connection.close()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from proxy.events.event import Event
 from proxy.events.feedback import Feedback, Kept
 from proxy.events.feedback_queue import FeedbackQueue
 from proxy.events.journal import Journal
+from proxy.events.retention import Limits
+from proxy.events.rollups import fold
 from proxy.events.sqlite_reader import EventReader
 from proxy.events.sqlite_writer import Writer
 from proxy.events.store import Counters, EventQuery, Listener
@@ -27,6 +30,10 @@ BATCH_S = 0.1
 OPEN_WITHIN_S = 5.0
 CLOSE_WITHIN_S = 5.0
 """How long a database that takes nothing may hold up the end; what is left stays in the journal."""
+FOLD_EVERY_S = 2.0
+"""How far the roll-ups may be behind the events."""
+TIDY_EVERY_S = 60.0
+"""How often it is looked for events to forget."""
 _BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 logger = logging.getLogger(__name__)
@@ -42,6 +49,8 @@ class SqliteEventStore:
         *,
         backlog_events: int | None = None,
         close_within_s: float = CLOSE_WITHIN_S,
+        limits: Limits | None = None,
+        tidy_every_s: float = TIDY_EVERY_S,
     ) -> None:
         self._path = path
         self._journal = Journal(journal_dir)
@@ -52,6 +61,12 @@ class SqliteEventStore:
         self._reader = EventReader(path)
         self._close_within_s = close_within_s
         self._feedback = FeedbackQueue()
+        self._limits = limits
+        self._tidy_every_s = tidy_every_s
+        self._tidy_at = 0.0
+        self._fold_at = 0.0
+        self.forgotten: Counter[str] = Counter()
+        """Events retention took away since this store was opened, by reason."""
         self._listeners: list[Listener] = []
         self._work = asyncio.Event()
         self._full = asyncio.Event()
@@ -160,6 +175,13 @@ class SqliteEventStore:
         """The events of `query`; flat memory, short reads."""
         return self._reader.query(query)
 
+    def keep(self, limits: Limits) -> None:
+        """From now on keep events within `limits`."""
+        if limits != self._limits:
+            self._limits = limits
+            self._tidy_at = 0.0
+            self._work.set()
+
     async def unpriced(self, since_ms: int) -> list[tuple[str, str, int]]:
         """See EventReader."""
         return await self._reader.unpriced(since_ms)
@@ -247,11 +269,50 @@ class SqliteEventStore:
                 continue
             failures = 0
             self._trouble = None
+            await self._fold()
+            await self._forget()
             if not busy and self._closing.is_set():
                 return
 
+    async def _fold(self) -> None:
+        """Bring the roll-ups up to date: a batch of events at a time, not after each batch that is written."""
+        now = time.monotonic()
+        if self._closing.is_set() or now < self._fold_at:
+            return
+        try:
+            folded = await self._writer.fold_some()
+        except sqlite3.Error as error:
+            # What is not folded is folded later; until then readers count it themselves.
+            logger.warning("the roll-ups are behind: %s", sanitise(error, 200))
+            folded = 0
+        if folded == fold.BATCH:
+            self._work.set()
+        else:
+            self._fold_at = now + FOLD_EVERY_S
+
+    async def _forget(self) -> None:
+        """Forget one batch when it is time; the next one follows after the next batch of events."""
+        now = time.monotonic()
+        if self._limits is None or self._closing.is_set() or now < self._tidy_at:
+            return
+        try:
+            gone = await self._writer.forget_some(self._limits)
+        except sqlite3.Error as error:
+            # On a full disk even a deletion fails; appending has its own way of telling.
+            logger.warning("old events could not be forgotten: %s", sanitise(error, 200))
+            gone = None
+        if gone is None:
+            self._tidy_at = now + self._tidy_every_s
+            return
+        self.forgotten[gone.reason] += gone.events
+        self._work.set()
+
     async def _wait_for_work(self) -> None:
-        await self._work.wait()
+        try:
+            until = self._fold_at if self._limits is None else min(self._fold_at, self._tidy_at)
+            await asyncio.wait_for(self._work.wait(), max(0.0, until - time.monotonic()))
+        except TimeoutError:
+            return
         if not self._closing.is_set() and len(self._backlog) < BATCH_EVENTS:
             try:
                 await asyncio.wait_for(self._full.wait(), BATCH_S)

@@ -18,6 +18,9 @@ from proxy.events.codec import clean, decode, to_row
 from proxy.events.event import Event
 from proxy.events.feedback import Feedback, Kept
 from proxy.events.journal import read_segment
+from proxy.events.retention import Forgotten, Limits, forget_some
+from proxy.events.rollups import fold
+from proxy.events.sqlite_indexes import UPDATE_BLOCKS
 from proxy.events.sqlite_schema import INSERT, Damaged, is_damage, move_aside, open_writer
 
 logger = logging.getLogger(__name__)
@@ -120,6 +123,23 @@ class Writer:
             raise sqlite3.OperationalError("the event store is not open")
         return await feedback.write(self._connection, given)
 
+    async def fold_some(self) -> int:
+        """See rollups.fold.fold_some."""
+        if self._connection is None:
+            raise sqlite3.OperationalError("the event store is not open")
+        return await fold.fold_some(self._connection)
+
+    async def forget_some(self, limits: Limits) -> Forgotten | None:
+        """See retention.forget_some."""
+        if self._connection is None:
+            raise sqlite3.OperationalError("the event store is not open")
+        forgotten = await forget_some(self._connection, limits, now_ms())
+        if forgotten is not None:
+            self.total -= forgotten.events
+        else:
+            await fold.forget_some(self._connection, now_ms())
+        return forgotten
+
     async def _write_singly(self, events: Sequence[Event]) -> Stored:
         """One bad event must not take the others with it."""
         result = Stored()
@@ -156,6 +176,7 @@ class Writer:
         await connection.execute("BEGIN IMMEDIATE")
         try:
             await connection.executemany(INSERT, rows)
+            await connection.execute(UPDATE_BLOCKS, (self.last_seq,))
             new = await connection.execute_fetchall(
                 "SELECT id, seq FROM events WHERE seq > ?", (self.last_seq,)
             )

@@ -24,6 +24,7 @@ from proxy.gateway.exchange import Exchange
 from proxy.gateway.guard import check_browser
 from proxy.gateway.outbound import came_from_here
 from proxy.gateway.passing import PassThrough, target_of
+from proxy.gateway.presence import EXTENSION
 from proxy.gateway.reading import check_content_type, header_text, read_inference
 from proxy.gateway.recorder import RefusalSampler, record
 from proxy.gateway.relay import Relay
@@ -74,16 +75,15 @@ class DataPlane:
             # Counting tokens generates nothing: it is routed like a request, but it is none.
             exchange.recorded = place.below == COUNT_TOKENS
             work = partial(self._inference, exchange, place, scope, receive)
-            await self._serve(exchange, work, receive, send)
+            await self._serve(exchange, work, scope, receive, send)
             return
         exchange.recorded = True
         target = self._target(exchange, place, scope["method"])
         if target is None:
             await self._listing(exchange, place, scope["method"], send)
         else:
-            await self._serve(
-                exchange, partial(self._hand_on, exchange, place, target, scope, receive), receive, send
-            )
+            work = partial(self._hand_on, exchange, place, target, scope, receive)
+            await self._serve(exchange, work, scope, receive, send)
 
     # Routes without a model.
 
@@ -169,13 +169,15 @@ class DataPlane:
         self,
         exchange: Exchange,
         work: Callable[[Conversation, ClientWatch], Awaitable[None]],
+        scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
         """Do `work` for one client; however it ends, the client is told and the request recorded once."""
         runtime = self.runtime
         runtime.in_flight += 1
-        conversation, watch = Conversation(exchange, send), ClientWatch(exchange, receive)
+        conversation = Conversation(exchange, send)
+        watch = ClientWatch(exchange, scope["extensions"][EXTENSION])
         try:
             async with asyncio.timeout(runtime.total_s):
                 await work(conversation, watch)

@@ -9,6 +9,7 @@ from typing import Any
 from proxy.gateway.admission import Receive
 from proxy.gateway.dialects import error_body_for, error_frame_for
 from proxy.gateway.exchange import Exchange
+from proxy.gateway.presence import Presence
 from proxy.wire.errors import RequestError
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -55,17 +56,18 @@ class Conversation:
 class ClientWatch:
     """Notices that the client left while its answer is under way, and cancels the work."""
 
-    def __init__(self, exchange: Exchange, receive: Receive) -> None:
+    def __init__(self, exchange: Exchange, presence: Presence) -> None:
         self._exchange = exchange
-        self._receive = receive
+        self._presence = presence
         self._serving = asyncio.current_task()
-        self._watching: asyncio.Task[None] | None = None
+        self._drains = False
         self._finishing = False
         self._drain: asyncio.TimerHandle | None = None
 
     def start(self, *, drains: bool) -> None:
         """Begin, once the body has been read. `drains`: go on for a while without the client."""
-        self._watching = asyncio.create_task(self._watch(drains))
+        self._drains = drains
+        self._presence.watch(self._gone)
 
     def finish(self) -> None:
         """The last bytes are on their way: a client that leaves now, left well."""
@@ -73,18 +75,15 @@ class ClientWatch:
 
     def stop(self) -> None:
         """Stop watching."""
-        if self._watching is not None:
-            self._watching.cancel()
+        self._presence.unwatch(self._gone)
         if self._drain is not None:
             self._drain.cancel()
 
-    async def _watch(self, drains: bool) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+    def _gone(self) -> None:
         if self._finishing:
             return
         self._exchange.client_left = True
-        if drains:
+        if self._drains:
             self._drain = asyncio.get_running_loop().call_later(_DRAIN_S, self._cut)
         else:
             self._cut()

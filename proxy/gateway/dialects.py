@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -33,8 +32,7 @@ _CONVERSATIONS: frozenset[Endpoint] = frozenset({"chat", "messages"})
 """What Anthropic is asked for at its own endpoint."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outbound:
+class Outbound(msgspec.Struct, frozen=True):
     """One request as it goes to one target."""
 
     call: Call

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+import msgspec
 
 from proxy.base.sanitise import sanitise
 from proxy.gateway.dialects import Outbound, error_of_stream
@@ -24,6 +25,7 @@ from proxy.upstream.targets import Target
 from proxy.upstream.transport import Answer, UpstreamError
 from proxy.wire.chat import ParsedRequest
 from proxy.wire.errors import RequestError
+from proxy.wire.limit_names import OTHER, refused_name, with_limit_name
 
 WHOLE_LIMIT = 16 * 1024 * 1024
 """A whole answer up to this size is read before it is sent, so that one that breaks off is a clean error."""
@@ -33,16 +35,14 @@ _USAGE_WORDS = (b"stream_options", b"include_usage")
 _REASON_LIMIT = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True):
     """A target, and the model it is asked for."""
 
     target: Target
     model: str
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatched:
+class Dispatched(msgspec.Struct, frozen=True):
     """An answer to relay."""
 
     answer: Answer
@@ -55,8 +55,7 @@ class Dispatched:
     """Of a stored response, when the beginning of its stream says so."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
+class _Outcome(msgspec.Struct, frozen=True):
     """How one attempt ended: an answer, a failure that has an answer, or a failure without one."""
 
     failure: Failure | None
@@ -207,7 +206,7 @@ class _Attempts:
             # A pause that was too long for us to wait for may suit the client.
             patient = (failure.retry_after_s or 0) > self._runtime.retry_rules.retry_after_cap_s
             tired = failure.remedy != "final" and not patient
-            return replace(outcome.sent, exhausted=tired)
+            return msgspec.structs.replace(outcome.sent, exhausted=tired)
         if outcome.sent is not None:
             outcome.sent.answer.close()
             target = self._exchange.target
@@ -295,13 +294,25 @@ class _Attempts:
         body, ended = await _beginning(answer, _ERROR_BODY)
         if not ended:
             raise UpstreamError("protocol", f"the upstream's error is larger than {_ERROR_BODY} bytes")
-        refuses_usage = answer.status in (400, 422) and out.hides_usage
-        if refuses_usage and any(word in body for word in _USAGE_WORDS) and not self._spent():
+        learned = self._learned(out, body) if answer.status in (400, 422) and not self._spent() else None
+        if learned is not None:
             answer.close()
-            self._runtime.never_ask_usage(str(out.call.url), self._exchange.model or "")
-            return _Outcome(Failure("again", "usage_refused", answer.status, 0.0, False)), True
+            return _Outcome(Failure("again", learned, answer.status, 0.0, False)), True
         failure = of_status(answer.status, dict(answer.headers), body)
         return _Outcome(failure, Dispatched(answer, out, body)), False
+
+    def _learned(self, out: Outbound, body: bytes) -> str | None:
+        """What this refusal teaches about the upstream, in a word, so that the request can be sent in another form."""
+        url, model = str(out.call.url), self._exchange.model or ""
+        if out.hides_usage and any(word in body for word in _USAGE_WORDS):
+            self._runtime.never_ask_usage(url, model)
+            return "usage_refused"
+        if out.dialect != "openai" or not out.call.url.path.endswith("/chat/completions"):
+            return None
+        refused = refused_name(body)
+        if refused is None or with_limit_name(out.call.body, OTHER[refused]) == out.call.body:
+            return None
+        return "limit_renamed" if self._runtime.learn_limit_name(url, model, OTHER[refused]) else None
 
     async def _read_whole(self, answer: Answer, out: Outbound) -> _Outcome:
         if self._exchange.endpoint == "audio" and not _is_json(answer):

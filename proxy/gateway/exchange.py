@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -112,4 +112,4 @@ class Exchange:
 
 def make_draw() -> int:
     """64 random bits: the unit of last resort."""
-    return secrets.randbits(64)
+    return int.from_bytes(os.urandom(8), "big")

@@ -6,7 +6,7 @@ The HTTP parser below is strict about framing; this looks at what it lets throug
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -14,6 +14,18 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
 _LENGTH = re.compile(rb"[0-9]{1,18}\Z")
+_LOOKED_AT = frozenset(
+    {
+        b"host",
+        b"content-length",
+        b"transfer-encoding",
+        b"content-encoding",
+        b"expect",
+        b"upgrade",
+        b"origin",
+        b"sec-fetch-site",
+    }
+)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -62,15 +74,24 @@ def check_head(method: str, version: str, url: bytes, headers: Headers, limits: 
         return HeadRefusal(
             400, "bad_target", "the request must name a path, not an address: this is no forward proxy"
         )
-    return _check_host(headers) or _check_framing(version, headers, limits)
+    found = _looked_at(headers)
+    return _check_host(found) or _check_framing(version, found, limits)
 
 
-def _values(headers: Headers, wanted: bytes) -> list[bytes]:
-    return [value for name, value in headers if name == wanted]
+_Found = Mapping[bytes, Sequence[bytes]]
 
 
-def _check_host(headers: Headers) -> HeadRefusal | None:
-    hosts = _values(headers, b"host")
+def _looked_at(headers: Headers) -> _Found:
+    """The values of the headers that are looked at here, by name, from one walk over all of them."""
+    found: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        if name in _LOOKED_AT:
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def _check_host(found: _Found) -> HeadRefusal | None:
+    hosts = found.get(b"host", ())
     if len(hosts) != 1:
         message = (
             "the request has no Host header" if not hosts else "the request has more than one Host header"
@@ -81,9 +102,9 @@ def _check_host(headers: Headers) -> HeadRefusal | None:
     return None
 
 
-def _check_framing(version: str, headers: Headers, limits: Limits) -> HeadRefusal | None:
-    lengths = _values(headers, b"content-length")
-    codings = _values(headers, b"transfer-encoding")
+def _check_framing(version: str, found: _Found, limits: Limits) -> HeadRefusal | None:
+    lengths = found.get(b"content-length", ())
+    codings = found.get(b"transfer-encoding", ())
     if codings and (
         lengths or version == "1.0" or len(codings) > 1 or codings[0].strip().lower() != b"chunked"
     ):
@@ -94,15 +115,13 @@ def _check_framing(version: str, headers: Headers, limits: Limits) -> HeadRefusa
         return HeadRefusal(400, "bad_framing", "Content-Length must stand once, as a number")
     if lengths and int(lengths[0]) > limits.body_bytes:
         return HeadRefusal(413, "body_too_large", f"the body is larger than {limits.body_bytes} bytes")
-    if any(
-        value.strip().lower() not in (b"", b"identity") for value in _values(headers, b"content-encoding")
-    ):
+    if any(value.strip().lower() not in (b"", b"identity") for value in found.get(b"content-encoding", ())):
         return HeadRefusal(
             415, "unsupported_encoding", "a compressed request body is not taken: send it plain"
         )
-    if any(value.strip().lower() != b"100-continue" for value in _values(headers, b"expect")):
+    if any(value.strip().lower() != b"100-continue" for value in found.get(b"expect", ())):
         return HeadRefusal(417, "unsupported_expectation", "the only expectation met is 100-continue")
-    if any(value.strip().lower() == b"websocket" for value in _values(headers, b"upgrade")):
+    if any(value.strip().lower() == b"websocket" for value in found.get(b"upgrade", ())):
         return HeadRefusal(
             501, "websocket_unsupported", "WebSocket is not spoken here: use plain HTTP with SSE streams"
         )
@@ -133,10 +152,10 @@ def check_browser(headers: Headers, allowed_hosts: Iterable[str]) -> HeadRefusal
             "the Host header names a host this gateway does not answer for: add it to gateway.allow_hosts"
         )
         return HeadRefusal(403, "host_not_allowed", message)
-    origin = next(iter(_values(headers, b"origin")), None)
-    own = _values(headers, b"host")
-    if origin is not None and origin.partition(b"://")[2].lower() != own[0].lower():
+    found = _looked_at(headers)
+    origin = next(iter(found.get(b"origin", ())), None)
+    if origin is not None and origin.partition(b"://")[2].lower() != found[b"host"][0].lower():
         return HeadRefusal(403, "origin_not_allowed", "a page of another site may not use this gateway")
-    if any(value.strip().lower() == b"cross-site" for value in _values(headers, b"sec-fetch-site")):
+    if any(value.strip().lower() == b"cross-site" for value in found.get(b"sec-fetch-site", ())):
         return HeadRefusal(403, "origin_not_allowed", "a page of another site may not use this gateway")
     return None

@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 
 from proxy.base.ids import uuid7
 from proxy.gateway.guard import HeadRefusal, Limits, check_head
+from proxy.gateway.presence import EXTENSION, Presence
 from proxy.wire.errors import error_body
 
 _LOG = logging.getLogger("proxy.gateway.http")
@@ -48,6 +49,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_timer: TimerHandle | None = None
         self._stall_timer: TimerHandle | None = None
         self._refusal: HeadRefusal | None = None
+        self._presence = Presence(self._keep_reading)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection over the limit is cut off at once, so that those within it are served."""
@@ -62,6 +64,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Nothing of a connection outlives it."""
         self._disarm(head=True, stall=True)
         super().connection_lost(exc)
+        self._presence.leave()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; watch how long and how large the head becomes."""
@@ -79,6 +82,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
+        self.scope["extensions"] = {EXTENSION: self._presence}  # type: ignore[dict-item]
         self._in_head = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -157,6 +161,9 @@ class GuardedProtocol(HttpToolsProtocol):
         ]
         self.transport.write(b"".join(lines))
         self.transport.close()
+
+    def _keep_reading(self) -> None:
+        self.flow.resume_reading()
 
     def _arm_head_timer(self) -> None:
         self._head_timer = self.loop.call_later(self.limits.header_s, self._head_is_late)

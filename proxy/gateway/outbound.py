@@ -14,6 +14,7 @@ from proxy.upstream.transport import Call
 from proxy.wire.chat import ParsedRequest
 from proxy.wire.errors import RequestError
 from proxy.wire.json_scan import Span, ask_usage, splice
+from proxy.wire.limit_names import with_limit_name
 from proxy.wire.parsed import model_edit
 from proxy.wire.transcode import translate_request
 from proxy.wire.translation import Dialect
@@ -61,6 +62,8 @@ def build_outbound(
         )
         body, dropped, json_tool = translated.body, translated.dropped, translated.json_tool
         exchange.filled_max_tokens = translated.filled_max_tokens
+    if runtime.limit_names and (name := runtime.limit_names.get((str(url), model))) is not None:
+        body = with_limit_name(body, name)
     timeouts = target.spec.timeouts
     first_byte = FIRST_BYTE_STREAM_S if parsed.stream else FIRST_BYTE_WHOLE_S
     call = Call(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, unquote_plus
 
@@ -101,7 +100,7 @@ class PassThrough:
             except UpstreamError as error:
                 if error.kind != "stale":
                     raise
-                return await self._runtime.transport.send(replace(call))
+                return await self._runtime.transport.send(call)
         except UpstreamError as error:
             if error.kind == "timeout":
                 raise RequestError(504, "upstream_timeout", error.message) from None

@@ -7,6 +7,7 @@ or be tried elsewhere; once the head is out it cannot.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -124,9 +125,10 @@ async def peek(answer: Answer, longest_s: float = LONGEST_S, prelude_s: float = 
     return found
 
 
-def _frames(reader: SseReader, chunk: bytes) -> list[Frame]:
+def _frames(reader: SseReader, chunk: bytes) -> Iterable[Frame]:
+    """The frames that `chunk` completes, as far as they are asked for; at the end of the stream, what is left."""
     if chunk:
-        return reader.feed(chunk)
+        return reader.each(chunk)
     rest = reader.finish()
     return [] if rest is None else [rest]
 

@@ -50,8 +50,8 @@ def event_of(
         outcome=outcome,
         latency_ms=round((now - exchange.started) * 1e3, 3),
         stream=parsed.stream if parsed else False,
-        error=sanitise(error, _CODE_LIMIT) if error else None,
-        error_message=sanitise(message, _MESSAGE_LIMIT) if message else None,
+        error=sanitise(_redacted(error, exchange), _CODE_LIMIT) if error else None,
+        error_message=sanitise(_redacted(message, exchange), _MESSAGE_LIMIT) if message else None,
         ttft_ms=round((first - exchange.started) * 1e3, 3) if first is not None else None,
         overhead_us=exchange.overhead_us,
         upstream_model=exchange.upstream_model,
@@ -71,6 +71,12 @@ def event_of(
     _add_facts(event, exchange)
     _add_usage(event, exchange)
     return event
+
+
+def _redacted(text: str, exchange: Exchange) -> str:
+    """`text` without our own key, should an upstream repeat it inside a stream."""
+    secret = exchange.target.secret if exchange.target is not None else None
+    return text if secret is None else text.replace(secret.reveal(), "***")
 
 
 def _add_decision(event: Event, exchange: Exchange) -> None:

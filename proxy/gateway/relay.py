@@ -126,8 +126,7 @@ class Relay:
 
     async def _whole(self, data: bytes) -> None:
         exchange, status = self._exchange, self._answer.status
-        if status >= 400:
-            data = redact(data, exchange.target)
+        data = redact(data, exchange.target)
         found = read_whole(exchange, self._sent.out, status, data)
         if status < 400:
             self._remember(response_id(exchange, data))
@@ -180,9 +179,11 @@ class Relay:
         clock = _Clock(self._sent.out.call.first_byte_s, self._sent.out.call.idle_s)
         failure: UpstreamError | None = None
         try:
-            while not stream.done and (chunk := await self._answer.chunk()):
+            while not stream.done and (chunk := await self._next(stream)):
                 clock.check(chunk)
                 kept = stream.feed(chunk)
+                if stream.error is not None:
+                    kept = redact(kept, self._exchange.target)
                 if stream.first_token:
                     self._note_tokens(stream, kept)
                 if stream.done:
@@ -199,10 +200,22 @@ class Relay:
         else:
             await self._end(stream, failure)
 
+    async def _next(self, stream: StreamTranscoder) -> bytes:
+        """The next chunk. Behind an error little comes, such as the usage, and no end need come."""
+        if stream.error is None:
+            return await self._answer.chunk()
+        try:
+            async with asyncio.timeout(_DRAIN_S):
+                return await self._answer.chunk()
+        except TimeoutError:
+            return b""
+
     async def _end(self, stream: StreamTranscoder, failure: UpstreamError | None) -> None:
         """The upstream ended without saying so."""
         try:
             tail = stream.finish()
+            if failure is not None and stream.error is None:
+                raise TruncatedError  # it said why it ended, but not that this was all
         except TruncatedError:
             timed_out = failure is not None and failure.kind == "timeout"
             code = "upstream_timeout" if timed_out else "stream_truncated"
@@ -214,7 +227,7 @@ class Relay:
             if stream.first_token and self._exchange.first_token is None:
                 self._exchange.first_token = time.perf_counter()
             self._record_stream(stream)
-        await self._body(tail, more=False)
+        await self._body(redact(tail, self._exchange.target), more=False)
 
     def _note_tokens(self, stream: StreamTranscoder, kept: bytes) -> None:
         """What would be known of the usage if the client left now."""

@@ -7,7 +7,8 @@ The same resources stand under several roots: `/v1` (OpenAI, Anthropic), `/opena
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from proxy.policy.facts import Endpoint
 from proxy.upstream.targets import Target
@@ -35,8 +36,7 @@ _DEPLOYMENTS = "/openai/deployments/"
 _ROOTS = ("/v1/", "/openai/v1/", "/openai/")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """What a request's path names."""
 
     below: str

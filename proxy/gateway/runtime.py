@@ -99,6 +99,8 @@ class Runtime:
     """Marks our own requests, so that a target that is this gateway is noticed."""
     stored_responses: dict[str, str] = field(default_factory=dict)
     """Response id to the id of the target that made it; the newest only."""
+    limit_names: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Address and model to the only name of the limit of an answer that is taken there (`wire.limit_names`)."""
     _without_usage: set[tuple[str, str]] = field(default_factory=set)
 
     @property
@@ -125,6 +127,13 @@ class Runtime:
         """Remember an upstream that refused to be asked."""
         if len(self._without_usage) < _REMEMBERED:
             self._without_usage.add((url, model))
+
+    def learn_limit_name(self, url: str, model: str, name: str) -> bool:
+        """Remember what a limit has to be called there; False when that was learned before."""
+        if (url, model) in self.limit_names or len(self.limit_names) >= _REMEMBERED:
+            return False
+        self.limit_names[url, model] = name
+        return True
 
 
 def build_snapshot(policy_file: PolicyFile, plan: Plan, env: Mapping[str, str], number: int) -> Snapshot:

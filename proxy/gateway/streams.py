@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from proxy.wire.errors import ReportedError
+from proxy.wire.json_values import is_cut
 from proxy.wire.native_taps import NativeTap
 from proxy.wire.sse import Frame, SseReader
 from proxy.wire.stream_tap import StreamTap
@@ -56,6 +57,8 @@ class ChatStream:
     def finish(self) -> bytes:
         """See StreamTranscoder."""
         rest = self._reader.finish()
+        if rest is not None and is_cut(rest.data):
+            raise TruncatedError
         tail = b"" if rest is None else self._kept([rest])
         if self._tap.error is None and not self._tap.complete and not self._reader.gave_up:
             raise TruncatedError

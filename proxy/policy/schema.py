@@ -111,7 +111,7 @@ class EventsSpec(Spec):
     """What is remembered of requests."""
 
     retention: Duration | None = None
-    """How long single events are kept."""
+    """How long single events are kept, by arrival; 30d when not given. A store beyond 2 GiB loses its oldest earlier."""
     keep_headers: list[HeaderName] = Field(default=[])
     """Request headers stored with each event."""
     bodies: bool = False

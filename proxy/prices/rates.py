@@ -97,6 +97,8 @@ def _input_cost(quote: Quote, base: Rate, usage: Usage, inputs: int) -> tuple[De
     )
     rest, spent, sound = inputs, Decimal(0), hour_sound
     for reported, rate in parts:
+        if not reported:
+            continue
         tokens, fits = _part(reported, rest)
         rest -= tokens
         spent += tokens * rate.at(inputs)

@@ -10,7 +10,7 @@ from importlib.metadata import version as package_version
 
 from proxy.base.sanitise import sanitise
 from proxy.base.secret import Secret
-from proxy.base.times import now_ms, rfc3339
+from proxy.base.times import now_ms, parse_span, rfc3339
 from proxy.config.manager import ConfigManager
 from proxy.config.state import RunningVersion
 from proxy.config.versions import VersionStore
@@ -20,6 +20,7 @@ from proxy.control.hub import GatewayInfo, Hub
 from proxy.events.errors import StoreError
 from proxy.events.live_metrics import LiveMetrics
 from proxy.events.recent_units import RecentUnits
+from proxy.events.retention import Limits
 from proxy.events.sqlite_store import SqliteEventStore
 from proxy.events.store import EventQuery
 from proxy.gateway.app import DataPlane
@@ -199,6 +200,7 @@ class GatewayService:
         self.runtime.snapshot = build_snapshot(
             version.policy_file, version.plan, self._options.env, version.number
         )
+        self._store.keep(_limits(version))
         now = now_ms()
         old = {split.name: _shares(split) for split in before.plan.splits} if before is not None else {}
         for split in version.plan.splits:
@@ -227,6 +229,13 @@ class GatewayService:
                 certificate=str(certificate.absolute()) if certificate is not None else None,
             )
         )
+
+
+def _limits(version: RunningVersion) -> Limits:
+    """How long single events are kept, as the file says."""
+    written = version.policy_file.events.retention
+    age_ms = parse_span(written) if written is not None else None
+    return Limits() if age_ms is None else Limits(age_ms=age_ms)
 
 
 def _shares(split: SplitPlan) -> tuple[object, ...]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import msgspec
 from yarl import URL
 
 FailureKind = Literal["refused", "connect", "stale", "reset", "timeout", "protocol"]
@@ -23,8 +23,7 @@ class UpstreamError(Exception):
         self.message = message
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One request to an upstream. Times in seconds."""
 
     url: URL

@@ -24,6 +24,7 @@ from proxy.wire.chat_to_message import (
     text_of,
 )
 from proxy.wire.errors import ReportedError, anthropic_error_frame
+from proxy.wire.json_values import is_cut
 from proxy.wire.sse import Frame, SseReader
 from proxy.wire.translation import TruncatedError
 from proxy.wire.usage import Usage, openai_usage
@@ -65,6 +66,8 @@ class ChatStreamToMessages:
     def finish(self) -> bytes:
         """The upstream has ended. Raises TruncatedError when no finish reason came."""
         rest = self._reader.finish()
+        if rest is not None and is_cut(rest.data):
+            raise TruncatedError
         out = b"" if rest is None else self._frame(rest)
         if self.done:
             return out

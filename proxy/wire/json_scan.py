@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import msgspec
 
@@ -24,16 +23,14 @@ class ScanError(ValueError):
     """The text is not one strict JSON object. Its argument is a sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True, gc=False):
     """Bytes `start:end` of the text."""
 
     start: int
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
+class Scan(msgspec.Struct, frozen=True):
     """A JSON object and where its own values stand (not those nested deeper)."""
 
     text: bytes

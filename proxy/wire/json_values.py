@@ -32,6 +32,17 @@ def _finite(digits: str) -> float:
     return number
 
 
+def is_cut(data: bytes | None) -> bool:
+    """Whether the last data of a stream is a part of what it should be: it is neither JSON nor `[DONE]`."""
+    if data is None or not (data := data.strip()) or data == b"[DONE]":
+        return False
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return True
+    return False
+
+
 def dump(value: Any) -> bytes:
     """`value` as compact JSON; what is not valid Unicode is escaped. `msgspec.Raw` stands in it as it is."""
     try:

@@ -11,8 +11,8 @@ from typing import Any
 
 from proxy.wire.chat_turns import JSON_TOOL
 from proxy.wire.errors import ReportedError, reported_error
-from proxy.wire.json_values import dump, load_object, mapping, text
-from proxy.wire.message_to_chat import chat_usage, finish_reason, refusal_of
+from proxy.wire.json_values import dump, is_cut, load_object, mapping, text
+from proxy.wire.message_to_chat import chat_error, chat_usage, finish_reason, refusal_of
 from proxy.wire.sse import Frame, SseReader
 from proxy.wire.translation import TruncatedError
 from proxy.wire.usage import Usage, anthropic_usage, merged_report
@@ -66,6 +66,8 @@ class MessagesStreamToChat:
     def finish(self) -> bytes:
         """See StreamTranscoder. A stream that said why it ended is complete, even without its last event."""
         rest = self._reader.finish()
+        if rest is not None and is_cut(rest.data) and not self.done:
+            raise TruncatedError
         tail = self._frame(rest) if rest is not None else b""
         if self.done or self.error is not None:
             return tail
@@ -225,8 +227,11 @@ class MessagesStreamToChat:
         return said + DONE
 
     def _error(self, event: dict[str, Any]) -> bytes:
+        """The error in a frame of the client's dialect, and no `[DONE]`: the answer is not complete."""
         self.error = reported_error(event) or ReportedError(None, None)
-        return b""
+        self.done = True
+        status = 529 if self.error.code == "overloaded_error" else 502
+        return b"data: " + chat_error(status, dump(event)).body + b"\n\n"
 
     def _merge(self, report: dict[str, Any]) -> None:
         self._report = merged_report(self._report, report)

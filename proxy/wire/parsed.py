@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import msgspec
 
 from proxy.wire.errors import RequestError
 from proxy.wire.json_scan import Scan, Span, set_model
@@ -26,8 +28,7 @@ class FormModel:
         return self.span, self.head + name.encode() + self.tail
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedRequest:
+class ParsedRequest(msgspec.Struct, frozen=True):
     """A request body, read once."""
 
     body: bytes
@@ -42,7 +43,7 @@ class ParsedRequest:
     has_images: bool = False
     user: str | None = None
     safety_identifier: str | None = None
-    metadata: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = msgspec.field(default_factory=dict)
     previous_response_id: str | None = None
     """The stored response that this one goes on from (responses)."""
     form_model: FormModel | None = None

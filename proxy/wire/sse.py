@@ -8,15 +8,16 @@ belongs to the next frame.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+
+import msgspec
 
 FRAME_LIMIT = 8 * 1024 * 1024
 """Bytes of one frame; a longer one is passed on unread."""
 _BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """One event of a stream."""
 
     raw: bytes
@@ -30,12 +31,13 @@ class Frame:
 class SseReader:
     """Feed chunks, get frames. `finish()` gives what is left at the end of the stream."""
 
-    __slots__ = ("_buffer", "_first", "_line", "_searched", "gave_up")
+    __slots__ = ("_buffer", "_carriage", "_first", "_line", "_searched", "gave_up")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._line = 0  # where the first line that is not known to be inside the frame begins
         self._searched = 0  # no line break stands between it and here
+        self._carriage = False  # the buffer holds a CR
         self._first = True
         self.gave_up = False
         """A frame was longer than FRAME_LIMIT.
@@ -45,26 +47,33 @@ class SseReader:
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """The frames that `chunk` completes."""
+        return list(self.each(chunk))
+
+    def each(self, chunk: bytes) -> Iterator[Frame]:
+        """The same, one by one. Those that are not asked for are not read, and the reader is then of no further use."""
         if self.gave_up:
-            return [Frame(chunk, None)] if chunk else []
+            if chunk:
+                yield Frame(chunk, None)
+            return
         buffer = self._buffer
         buffer += chunk
-        frames: list[Frame] = []
+        self._carriage = self._carriage or b"\r" in chunk
+        frame_end = _frame_end if self._carriage else _frame_end_without_cr
         start, line, searched = 0, self._line, self._searched
         while True:
-            end, line, searched = _frame_end(buffer, start, line, searched)
+            end, line, searched = frame_end(buffer, start, line, searched)
             if end is None:
                 break
-            frames.append(self._frame(bytes(buffer[start:end])))
+            yield self._frame(bytes(buffer[start:end]))
             start = line = searched = end
         if start:
             del buffer[:start]
+            self._carriage = self._carriage and b"\r" in buffer
         self._line, self._searched = line - start, searched - start
         if len(buffer) > FRAME_LIMIT:
             self.gave_up = True
-            frames.append(Frame(bytes(buffer), None))
+            yield Frame(bytes(buffer), None)
             buffer.clear()
-        return frames
 
     def finish(self) -> Frame | None:
         """What stands behind the last blank line, read as a frame; None when nothing does."""
@@ -120,6 +129,19 @@ def _frame_end(buffer: bytearray, start: int, line: int, searched: int) -> tuple
         if after is None:
             return None, line, at
         line = searched = after
+
+
+def _frame_end_without_cr(
+    buffer: bytearray, start: int, line: int, searched: int
+) -> tuple[int | None, int, int]:
+    """The same of a buffer in which every line ends in LF alone, as nearly all streams have it."""
+    if buffer.startswith(b"\n", start):
+        return start + 1, start, start
+    blank = buffer.find(b"\n\n", max(start, line - 1))
+    if blank >= 0:
+        return blank + 2, blank + 1, blank + 1
+    last = buffer.rfind(b"\n", searched)
+    return None, (last + 1 if last >= 0 else line), len(buffer)
 
 
 def _line_break(buffer: bytearray, start: int) -> int:

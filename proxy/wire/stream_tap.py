@@ -22,6 +22,7 @@ class _Delta(msgspec.Struct):
 
 
 class _Choice(msgspec.Struct):
+    index: Any = 0
     delta: _Delta | None = None
     text: Any = None
     finish_reason: str | None = None
@@ -35,14 +36,16 @@ class _Chunk(msgspec.Struct):
 
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
+_MOST_CHOICES = 1024
 
 
 class StreamTap:
     """Reads the frames of a chat or completions stream on their way. Bytes it cannot read change nothing."""
 
-    __slots__ = ("content", "done", "error", "finish_reason", "model", "usage")
+    __slots__ = ("_ended", "content", "done", "error", "finish_reason", "model", "usage")
 
     def __init__(self) -> None:
+        self._ended: dict[int, bool] = {}  # the choices that began, by index
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
         self.error: ReportedError | None = None
@@ -56,7 +59,7 @@ class StreamTap:
     @property
     def complete(self) -> bool:
         """Whether the answer came to its end."""
-        return self.done or self.finish_reason is not None
+        return self.done or (self.finish_reason is not None and all(self._ended.values()))
 
     def see(self, frame: Frame) -> bool:
         """Read one frame.
@@ -90,6 +93,11 @@ class StreamTap:
     def _choice(self, choice: _Choice) -> None:
         if choice.finish_reason:
             self.finish_reason = choice.finish_reason
+        if isinstance(choice.index, int) and len(self._ended) < _MOST_CHOICES:
+            if choice.finish_reason:
+                self._ended[choice.index] = True
+            else:
+                self._ended.setdefault(choice.index, False)
         if not self.content:
             delta = choice.delta
             self.content = bool(choice.text) or (delta is not None and _speaks(delta))

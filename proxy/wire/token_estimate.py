@@ -11,8 +11,9 @@ import re
 from proxy.wire.usage import Usage
 
 CHARS_PER_TOKEN = 4
+_BLANK = b"\n\n"
 _SPOKEN = re.compile(
-    rb'"(?:content|text|arguments|partial_json|thinking|reasoning_content|refusal|delta)":\s*"((?:[^"\\]|\\.)*+)"'
+    rb'"(?:content|text|arguments|partial_json|thinking|reasoning_content|refusal|delta)":\s*"((?:[^"\\]|\\.)++)"'
 )
 
 
@@ -34,10 +35,9 @@ class Spoken:
         """Some frames went to the client."""
         frames = sent.count(b"data:")
         if self._envelope is None:
-            said = sum(len(match) for match in _SPOKEN.findall(sent))
-            if not said or not frames:
+            self._envelope = _envelope(sent)
+            if self._envelope is None:
                 return
-            self._envelope = (len(sent) - said) // frames
         self._bytes += len(sent)
         self._frames += frames
 
@@ -45,6 +45,20 @@ class Spoken:
     def chars(self) -> int:
         """Characters said so far, roughly."""
         return max(0, self._bytes - self._frames * (self._envelope or 0))
+
+
+def _envelope(sent: bytes) -> int | None:
+    """Bytes of the first frame that says something, without what it says; None when none does."""
+    found = _SPOKEN.search(sent)
+    if found is None:
+        return None
+    before = sent.rfind(_BLANK, 0, found.start())
+    start = before + len(_BLANK) if before >= 0 else 0
+    after = sent.find(_BLANK, found.end())
+    frame = sent[start : after + len(_BLANK) if after >= 0 else len(sent)]
+    said = sum(len(words) for words in _SPOKEN.findall(frame))
+    # Where lines end otherwise than in LF, what was cut out may be more than one frame.
+    return (len(frame) - said) // max(1, frame.count(b"data:"))
 
 
 def estimated(prompt_chars: int | None, spoken_chars: int, reported: Usage | None) -> Usage | None:

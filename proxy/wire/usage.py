@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
 from typing import Any
+
+import msgspec
 
 _MAX_TOKENS = 10**12
 """More than any answer can hold: a larger figure is a fault of the reporter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one answer. `None`: not reported; it is never written as 0.
 
     `input_tokens` includes cached and cache-write tokens, and those of audio and images; `output_tokens` includes
@@ -38,11 +38,9 @@ class Usage:
 
     def merged(self, later: Usage) -> Usage:
         """This, with every figure that `later` knows replaced: figures of a stream are cumulative."""
-        known = {name: value for name in _FIGURES if (value := getattr(later, name)) is not None}
-        return replace(self, **known)
-
-
-_FIGURES = tuple(field.name for field in fields(Usage))
+        names = self.__struct_fields__
+        known = {name: value for name in names if (value := getattr(later, name)) is not None}
+        return msgspec.structs.replace(self, **known)
 
 
 def _count(value: object) -> int | None:
@@ -128,6 +126,6 @@ def _mapping(report: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     """The first of `names` that holds an object; an empty one when none does."""
     for name in names:
         value = report.get(name)
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, dict) and value:
             return value
     return {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -111,6 +112,7 @@ async def gateway(tmp_path: Path, text: str | None = None, **options: Any) -> As
     policy.parent.mkdir(exist_ok=True)
     async with vendor() as url:
         policy.write_text(split_policy(url) if text is None else text)
+        os.utime(policy, (0, 0))  # A file written just now might be half saved: the gateway would wait for it.
         chosen: dict[str, Any] = {
             "policy_path": policy, "listen": "127.0.0.1:0", "api_listen": "127.0.0.1:0",
             "state_dir": tmp_path / "state", "env": ENV, **options,

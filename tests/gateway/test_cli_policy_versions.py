@@ -69,7 +69,7 @@ async def test_over_the_control_api(tmp_path: Path) -> None:
         assert running.service.config.running.number == 3
         latest = listed(await ask("history", "--format", "json"))[0]
         assert (latest["number"], latest["through"], latest["why"]) == (3, "restore", "errors")
-        assert "nothing was changed" in (await ask("restore", "3")).stdout
+        assert "runs already as version 3: no new one was made" in (await ask("restore", "3")).stdout
 
 
 async def test_without_a_gateway_the_store_is_read_and_the_file_written(tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ async def test_unknown_figures_are_zero_or_null_as_asked(
     assert (zero["cost"], zero["input_tokens"], zero["cost_status"]) == ("0", 0, "unpriced")
     assert (null["cost"], null["input_tokens"]) == (None, None)
     one = (await control.get(f"/v1/events/{zero['id']}?unknown=null")).json()
-    assert one == {**null, "attempt_log": []}
+    assert one == {**null, "attempt_log": [], "feedback": []}
 
 
 async def test_one_event_by_the_id_its_answer_carried(running: Running, control: httpx.AsyncClient) -> None:

@@ -33,7 +33,7 @@ async def some_of_each(running: Running) -> None:
 async def test_the_api_and_the_store_give_the_same_file(
     tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_source, "PAGE", 7)
+    monkeypatch.setattr(export_source, "API_PAGE", 7)
     since = rfc3339(now_ms() - 60_000)
     asked = ("--format", form, "--since", since, "--filter", "not user:u-3")
     async with gateway(tmp_path) as running:
@@ -50,7 +50,7 @@ async def test_the_api_and_the_store_give_the_same_file(
 async def test_begun_over_the_api_it_goes_on_over_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_source, "PAGE", 7)
+    monkeypatch.setattr(export_source, "API_PAGE", 7)
     monkeypatch.setattr(export_file, "CHECKPOINT_S", 0.0)
     cut, whole = str(tmp_path / "cut"), str(tmp_path / "whole")
     async with gateway(tmp_path) as running:

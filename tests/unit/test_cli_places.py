@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,13 +33,27 @@ def test_the_state_directory_is_where_xdg_says() -> None:
     assert default_state_dir({}) == Path.home() / ".local" / "state" / "ktui"
 
 
-def test_the_only_live_gateway_is_meant(tmp_path: Path) -> None:
+@pytest.fixture
+def listener() -> Iterator[int]:
+    """A port where something answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def free_port() -> int:
+    """A port where nothing answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+def test_the_only_live_gateway_is_meant(tmp_path: Path, listener: int) -> None:
     assert find_gateway(None, tmp_path, TOKEN) is None
-    running(tmp_path, 999_999_999, 1)
+    running(tmp_path, 999_999_999, listener)
     assert find_gateway(None, tmp_path, TOKEN) is None
-    running(tmp_path, os.getpid(), 41_003)
+    running(tmp_path, os.getpid(), listener)
     found = find_gateway(None, tmp_path, TOKEN)
-    assert found is not None and found.api == "http://127.0.0.1:41003"
+    assert found is not None and found.api == f"http://127.0.0.1:{listener}"
     assert found.token.reveal() == "kt-given" and "kt-given" not in repr(found)
 
 
@@ -49,10 +65,16 @@ def test_one_that_is_named_wins(tmp_path: Path) -> None:
     assert by_option is not None and by_option.api == "http://127.0.0.1:3"
 
 
-def test_of_two_one_must_be_named(tmp_path: Path) -> None:
-    running(tmp_path, os.getpid(), 1)
-    running(tmp_path, os.getppid(), 2)
-    with pytest.raises(UsageError, match=r"2 gateways run \(http://127.0.0.1:\d, .*name one with --api"):
+def test_after_a_crash_the_id_of_another_process_is_no_gateway(tmp_path: Path) -> None:
+    """Else nothing could be read from the store after a reboot until a gateway had run again."""
+    running(tmp_path, os.getpid(), free_port())
+    assert find_gateway(None, tmp_path, TOKEN) is None
+
+
+def test_of_two_one_must_be_named(tmp_path: Path, listener: int) -> None:
+    running(tmp_path, os.getpid(), listener)
+    running(tmp_path, os.getppid(), listener)
+    with pytest.raises(UsageError, match=r"2 gateways run \(http://127.0.0.1:\d+, .*name one with --api"):
         find_gateway(None, tmp_path, TOKEN)
 
 

@@ -70,7 +70,7 @@ WAYS = [in_place, truncate_and_write, atomic_rename, symlink_swap]
 async def running(tmp_path: Path) -> AsyncIterator[Managed]:
     path = tmp_path / "etc" / "policy.yaml"
     path.parent.mkdir()
-    path.write_text(text_of(95))
+    path.write_text(text_of(85))
     async with managed(path, tmp_path / "state") as found:
         yield found
 
@@ -84,7 +84,7 @@ def test_what_stands_between_two_of_these_texts_would_be_accepted() -> None:
     from proxy.policy.lint import Surroundings
 
     around = Surroundings(ENV, date(2026, 1, 1), None)
-    old, new = text_of(95), text_of(80)
+    old, new = text_of(85), text_of(80)
     assert len(old) == len(new)
     at = new.index("  - name: ab3")
     assert lint(new[:at], around).clean and lint(new[:at] + old[at:], around).clean
@@ -94,7 +94,7 @@ def test_what_stands_between_two_of_these_texts_would_be_accepted() -> None:
 async def test_a_save_in_steps_is_applied_whole_and_within_a_second(
     running: Managed, save: Callable[[Path, str], Awaitable[None]]
 ) -> None:
-    texts, took = [text_of(95)], []
+    texts, took = [text_of(85)], []
     for number in range(ROUNDS):
         texts.append(text_of(80 - number))
         await save(running.path, texts[-1])
@@ -127,7 +127,7 @@ async def test_a_save_that_begins_while_the_last_one_waits_is_not_read_half(runn
         running.path.write_text(half)
     running.path.write_text(new)
     await until(lambda: running.running_text == new, 10)
-    assert [version.text for version in running.applied] == [text_of(95), new]
+    assert [version.text for version in running.applied] == [text_of(85), new]
 
 
 async def test_a_change_that_leaves_size_and_time_alone_is_noticed(running: Managed) -> None:
@@ -142,7 +142,7 @@ async def test_a_link_into_another_directory_is_followed(tmp_path: Path) -> None
     """No notice comes from there: only the directory of the link itself is watched."""
     (tmp_path / "far").mkdir()
     target = tmp_path / "far" / "real.yaml"
-    target.write_text(text_of(95))
+    target.write_text(text_of(85))
     path = tmp_path / "policy.yaml"
     path.symlink_to(target)
     async with managed(path, tmp_path / "state") as running:
@@ -168,7 +168,7 @@ async def test_a_pipe_in_its_place_blocks_nothing(running: Managed) -> None:
     os.mkfifo(running.path)
     await until(lambda: running.manager.file.condition == "unreadable", 10)
     assert running.manager.file.reason == "it is a pipe, a socket or a device, not a file"
-    assert running.running_text == text_of(95)
+    assert running.running_text == text_of(85)
     running.path.unlink()
     running.path.write_text(text_of(80))
     await until(lambda: running.running_text == text_of(80), 10)

@@ -178,7 +178,7 @@ def test_text_fields_keep_what_yaml_would_turn_into_something_else() -> None:
         ("polices: []\n", "error", "unknown-key"),
         ("version: 2\n", "error", "bad-value"),
         ("gateway: {timezone: Mars/Olympus}\n", "error", "bad-value"),
-        ("events: {retention: 30d}\n", "warning", "not-enforced"),
+        ("events: {bodies: true}\n", "warning", "not-enforced"),
         ("- a\n", "error", "wrong-type"),
         ("providers: {targets: []}\n", "warning", "no-targets"),
         ("policies: []\n", "info", "no-policies"),

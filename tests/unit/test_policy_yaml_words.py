@@ -26,6 +26,11 @@ NOWHERE = Surroundings(env={}, today=date(2026, 6, 11))
         ("policies:\n  - name\n    type: log\n", 3, 9, "a colon with a space"),
         ("policies: - name: a\n", 1, 11, "a list item cannot begin here"),
         ("a: 1\n- b\n", 2, 1, "indented unlike"),
+        ("note\npolicies: []\n", 2, 9, "a colon with a space"),
+        ("note\n# a comment\npolicies: []\n", 3, 1, "this line stands outside of what comes before"),
+        ("policies: [\n", 2, 1, "the file ends before a list opened with ["),
+        ("policies: [}\n", 1, 12, "} closes what was not opened with {"),
+        ("policies: [,a]\n", 1, 12, "a value is missing before ,"),
     ],
 )  # fmt: skip
 def test_slips(text: str, line: int, column: int, words: str) -> None:

@@ -109,15 +109,24 @@ def test_case_14_an_error_inside_the_stream_ends_it_without_done() -> None:
     out, stream = carry(start() + text_block(0, "hi") + error + text_block(1, "more") + end())
     assert stream.error is not None
     assert (stream.error.code, stream.error.message) == ("overloaded_error", "Overloaded")
-    assert joined(out)["content"] == "hi"
+    told, _, last = out.rpartition(b"data: ")
+    assert joined(told)["content"] == "hi"
+    assert json.loads(last)["error"] == {
+        "message": "Overloaded",
+        "type": "service_unavailable_error",
+        "param": None,
+        "code": "overloaded_error",
+    }
     assert b"[DONE]" not in out
-    assert not stream.done
+    assert stream.done, "nothing behind an error is waited for"
 
 
 def test_case_13_an_error_comes_first() -> None:
     out, stream = carry(event("ping") + event("error", error={"type": "api_error", "message": "no"}))
     assert stream.error is not None
-    assert chunks(out) == []
+    assert [list(json.loads(line[6:])) for line in out.split(b"\n") if line.startswith(b"data: ")] == [
+        ["error"]
+    ]
 
 
 def test_case_21_usage_is_merged_field_by_field_and_never_summed() -> None:

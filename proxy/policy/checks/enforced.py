@@ -8,10 +8,7 @@ from proxy.policy.check import Context, Finding, check
 from proxy.policy.document import Path
 from proxy.policy.kinds.traffic_split import TrafficSplit
 
-SETTINGS: tuple[Path, ...] = (
-    ("events", "retention"),
-    ("events", "bodies"),
-)
+SETTINGS: tuple[Path, ...] = (("events", "bodies"),)
 """Settings outside the chain."""
 
 

@@ -1,0 +1,194 @@
+"""What one bucket of time remembers of one value of one dimension, and how events add to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from proxy.base.money import NANOS_PER_DOLLAR
+from proxy.events.sketch import Sketch, bucket_of
+from proxy.events.sqlite_indexes import USER_EXPRESSION
+
+MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
+GRAINS = (MINUTE_MS, HOUR_MS, DAY_MS)
+"""Widths of the buckets, milliseconds. Each begins at a multiple of its width since 1970 (UTC)."""
+DIMENSIONS = ("all", "model", "target", "variant", "phase", "key", "decision", "policy", "user")
+"""`user` is kept per hour and day only: a minute of it would be as large as the events."""
+COUNTS = (
+    "requests",
+    "errors",
+    "blocked",
+    "upstream",
+    "streams",
+    "priced",
+    "unpriced",
+    "measured",
+    "cost_nanos",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "latency_us",
+    "ttft_us",
+)
+"""Whole numbers. `errors`: outcomes other than ok and blocked; `upstream`: requests that went there, the ones
+`latency_us` (microseconds) is of; `streams`: with a time to the first token; `measured`: with known tokens."""
+SQUARES = ("latency_sq", "ttft_sq", "cost_sq", "tokens_sq")
+"""Sums of squares: ms², ms², $², (input + output tokens)²."""
+SKETCHES = ("latency", "ttft", "cost", "tokens")
+"""Of milliseconds, milliseconds, nano-dollars, input + output tokens. The last two per hour and day only."""
+SKETCHES_OF_MINUTES = 2
+
+EVENT_COLUMNS = (
+    "seq, timestamp_ms, model, target, split, ab_tag, salt, phase, key, decision, policies_triggered, "
+    f"CASE WHEN unit_kind = 'user' THEN unit_digest ELSE {USER_EXPRESSION} END, "
+    "outcome, attempts, cost_status, cost_nanos, latency_ms, ttft_ms, input_tokens, output_tokens, "
+    "cached_tokens, reasoning_tokens"
+)
+"""What a cell is made of, in the order `Cells.add` takes it."""
+_INCREDIBLE = 1 << 48
+"""A count beyond this is no measurement, and a sum of such would not fit 64 bits."""
+
+_encoder = msgspec.json.Encoder()
+_buckets = msgspec.msgpack.Decoder(tuple[int, dict[int, int]])
+
+Key = tuple[int, str, int, str]
+"""(grain, dimension, start in milliseconds, value)"""
+
+
+class Cell:
+    """Figures of some events; merging is exact."""
+
+    __slots__ = ("counts", "sketches", "squares")
+
+    def __init__(self) -> None:
+        self.counts = [0] * len(COUNTS)
+        self.squares = [0.0] * len(SQUARES)
+        self.sketches = tuple(Sketch() for _ in SKETCHES)
+
+    def merge(self, other: Cell) -> None:
+        """Take in what `other` has counted."""
+        self.counts = [mine + its for mine, its in zip(self.counts, other.counts, strict=True)]
+        self.squares = [mine + its for mine, its in zip(self.squares, other.squares, strict=True)]
+        for mine, its in zip(self.sketches, other.sketches, strict=True):
+            mine.merge(its)
+
+    def add(self, figures: Sequence[Any]) -> None:
+        """Count one event; `figures` are the columns from outcome on."""
+        outcome, attempts, cost_status, cost, latency_ms, ttft_ms, given, made, cached, thought = figures
+        cost, given, made, cached, thought = (
+            _credible(item) for item in (cost, given, made, cached, thought)
+        )
+        upstream = attempts > 0
+        latency_us = int(latency_ms * 1_000 + 0.5) if upstream else 0
+        ttft_us = 0 if ttft_ms is None else int(ttft_ms * 1_000 + 0.5)
+        tokens = None if given is None and made is None else (given or 0) + (made or 0)
+        row = (
+            1,
+            outcome not in ("ok", "blocked"),
+            outcome == "blocked",
+            upstream,
+            ttft_ms is not None,
+            cost is not None,
+            cost_status == "unpriced",
+            tokens is not None,
+            cost or 0,
+            given or 0,
+            made or 0,
+            cached or 0,
+            thought or 0,
+            latency_us,
+            ttft_us,
+        )
+        self.counts = [mine + its for mine, its in zip(self.counts, row, strict=True)]
+        values = (latency_ms if upstream else None, ttft_ms, cost, tokens)
+        for index, value in enumerate(values):
+            if value is not None:
+                self.squares[index] += (value / NANOS_PER_DOLLAR if index == 2 else value) ** 2
+                self.sketches[index].add_bucket(bucket_of(value))
+
+
+def _credible(number: int | None) -> int | None:
+    return None if number is None or abs(number) >= _INCREDIBLE else number
+
+
+class Cells:
+    """The cells that a run of events adds to."""
+
+    def __init__(self) -> None:
+        self._together: dict[tuple[Any, ...], Cell] = {}
+
+    def add(self, row: Sequence[Any]) -> None:
+        """Count one event, given as EVENT_COLUMNS."""
+        # Events alike in every dimension are counted once, and only then spread over the dimensions.
+        key = (row[1] // MINUTE_MS, *row[2:12])
+        cell = self._together.get(key)
+        if cell is None:
+            cell = self._together[key] = Cell()
+        cell.add(row[12:])
+
+    def spread(self) -> dict[Key, Cell]:
+        """All cells, by key."""
+        cells: dict[Key, Cell] = {}
+        for (minute, *facts), cell in self._together.items():
+            at_ms = minute * MINUTE_MS
+            values = list(_values(facts))
+            for grain in GRAINS:
+                start = at_ms // grain * grain
+                for dimension, value in values:
+                    if dimension == "user" and grain == MINUTE_MS:
+                        continue
+                    key = (grain, dimension, start, value)
+                    if key not in cells:
+                        cells[key] = Cell()
+                    cells[key].merge(cell)
+        return cells
+
+
+def _values(facts: Sequence[Any]) -> Iterable[tuple[str, str]]:
+    model, target, split, tag, salt, phase, key, decision, policies, user = facts
+    yield "all", ""
+    yield "model", model
+    yield "decision", decision
+    if target is not None:
+        yield "target", target
+    if split is not None and tag is not None:
+        yield "variant", _encoder.encode([split, tag, salt or ""]).decode()
+    if split is not None and phase is not None:
+        yield "phase", _encoder.encode([split, phase]).decode()
+    if key is not None:
+        yield "key", key
+    if user is not None:
+        yield "user", str(user)
+    if policies != "[]":
+        for name in dict.fromkeys(msgspec.json.decode(policies)):
+            yield "policy", str(name)
+
+
+def pack(sketch: Sketch) -> bytes | None:
+    """A sketch as the store keeps it; None when it has seen nothing."""
+    return msgspec.msgpack.encode((sketch.zeros, sketch.buckets)) if sketch.count else None
+
+
+def unpack_into(sketch: Sketch, packed: bytes | None) -> None:
+    """Add what `packed` has seen to `sketch`."""
+    if packed is None:
+        return
+    zeros, buckets = _buckets.decode(packed)
+    sketch.zeros += zeros
+    sketch.count += zeros + sum(buckets.values())
+    mine = sketch.buckets
+    for bucket, count in buckets.items():
+        mine[bucket] = mine.get(bucket, 0) + count
+
+
+def merge_packed(one: bytes | None, other: bytes | None) -> bytes | None:
+    """Both together, as the store keeps it."""
+    if one is None or other is None:
+        return one if other is None else other
+    sketch = Sketch()
+    unpack_into(sketch, one)
+    unpack_into(sketch, other)
+    return pack(sketch)

@@ -1,0 +1,76 @@
+"""What lets a list of events be found without looking at all of them: indexes, and two small side tables.
+
+Every index ends in the rowid, which is seq: the rows of one value come out newest first without sorting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+BLOCK_BITS = 12
+"""2 ** this many consecutive seqs share one row of `events_blocks`."""
+
+USER_EXPRESSION = "json_extract(facts, '$.units.user')"
+"""Digest of the user, also where the variant was chosen by something else."""
+
+# Columns that are mostly empty have an index over the rest only.
+INDEXES: Mapping[str, str] = MappingProxyType(
+    {
+        "model": "events_model",
+        "ab_tag": "events_tag",
+        "decision": "events_decision",
+        "status": "events_status",
+        "error": "events_error",
+        "key": "events_key",
+        "unit_digest": "events_unit",
+        "config_version": "events_version",
+        "provider": "events_provider",
+        USER_EXPRESSION: "events_user",
+    }
+)
+"""Column or expression -> its index."""
+NEVER_NULL = frozenset({"model", "decision", "status", "config_version"})
+
+_BLOCKS_OF = (
+    "INSERT INTO events_blocks (block, first_ms, last_ms) "
+    f"SELECT seq >> {BLOCK_BITS}, min(timestamp_ms), max(timestamp_ms) FROM events "
+    f"{{where}} GROUP BY seq >> {BLOCK_BITS}"
+)
+
+SCHEMA = (
+    "CREATE INDEX events_decision ON events (decision)",
+    "CREATE INDEX events_status ON events (status)",
+    "CREATE INDEX events_version ON events (config_version)",
+    "CREATE INDEX events_error ON events (error) WHERE error IS NOT NULL",
+    "CREATE INDEX events_key ON events (key) WHERE key IS NOT NULL",
+    "CREATE INDEX events_unit ON events (unit_digest) WHERE unit_digest IS NOT NULL",
+    "CREATE INDEX events_provider ON events (provider) WHERE provider IS NOT NULL",
+    f"CREATE INDEX events_user ON events ({USER_EXPRESSION}) WHERE {USER_EXPRESSION} IS NOT NULL",
+    "CREATE TABLE events_policies (policy TEXT NOT NULL, event_seq INTEGER NOT NULL, "
+    "PRIMARY KEY (policy, event_seq)) WITHOUT ROWID",
+    "INSERT INTO events_policies SELECT DISTINCT value, seq FROM events, json_each(policies_triggered) "
+    "WHERE policies_triggered <> '[]'",
+    "CREATE TRIGGER events_policies_new AFTER INSERT ON events WHEN new.policies_triggered <> '[]' BEGIN "
+    "INSERT INTO events_policies SELECT DISTINCT value, new.seq FROM json_each(new.policies_triggered); END",
+    "CREATE TRIGGER events_policies_gone AFTER DELETE ON events WHEN old.policies_triggered <> '[]' BEGIN "
+    "DELETE FROM events_policies WHERE event_seq = old.seq "
+    "AND policy IN (SELECT value FROM json_each(old.policies_triggered)); END",
+    # First and last arrival among runs of consecutive seqs: a window of time becomes a range of seqs without
+    # looking at what lies in it, although events are stored when they end and not when they begin.
+    "CREATE TABLE events_blocks (block INTEGER PRIMARY KEY, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL)",
+    _BLOCKS_OF.format(where=""),
+)
+"""Statements that add all of it to a store that has events."""
+
+UPDATE_BLOCKS = (
+    _BLOCKS_OF.format(where="WHERE seq > ?")
+    + " ON CONFLICT (block) DO UPDATE SET first_ms = min(first_ms, excluded.first_ms), "
+    "last_ms = max(last_ms, excluded.last_ms)"
+)
+"""After rows beyond a seq were inserted, in the same transaction."""
+FORGET_BLOCKS = (
+    f"DELETE FROM events_blocks WHERE block < (SELECT coalesce(min(seq), 0) >> {BLOCK_BITS} FROM events)"
+)
+"""After rows were deleted."""
+BLOCKS_BETWEEN = "SELECT min(block), max(block) FROM events_blocks WHERE last_ms >= ? AND first_ms < ?"
