@@ -21,7 +21,13 @@ _ASCII: Mapping[str, str] = {
 }  # fmt: skip
 
 _TABLE = str.maketrans(
-    {**_ASCII, **{chr(code): "*" for code in range(0x2801, 0x2900)}, "\u2800": " "},
+    {
+        **_ASCII,
+        **{chr(code): "*" for code in range(0x2801, 0x2900)},
+        "\u2800": " ",
+        # The pictures that the sanitiser puts in place of control characters.
+        **{chr(code): "?" for code in (*range(0x2400, 0x2421), 0x2421)},
+    },
 )
 
 

@@ -123,6 +123,8 @@ class FindBar(Horizontal):
     def action_go(self, step: int) -> None:
         """The next hit or the one before; a line's number is final."""
         if self.words.startswith(":"):
+            # Who types fast is here before the field has told of its last digits.
+            self._look()
             self.action_close()
         else:
             self.go(step)

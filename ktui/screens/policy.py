@@ -35,6 +35,8 @@ from proxy.base.sanitise import sanitise
 
 LINT_AFTER_S = 0.15
 ASSIST_AFTER_S = 0.04
+_UNREAD = ("syntax", "too-large", "control-character")
+"""Codes of a text of which no value is known."""
 _KEY_NAMES = ("_KEY", "_TOKEN", "_SECRET")
 
 
@@ -182,12 +184,19 @@ class PolicyPane(PolicyActions):
         self.show_headings()
         number = self.state.config.number + 1 if self.state.config is not None else 1
         self._change.show(
-            self._difference, dirty=self.draft.dirty, errors=bool(self._errors()), next_number=number
+            self._difference,
+            dirty=self.draft.dirty,
+            readable=self._readable(),
+            errors=bool(self._errors()),
+            next_number=number,
         )
         self.note_changed()
 
     def _errors(self) -> int:
         return sum(problem.severity == "error" for problem in self._problems)
+
+    def _readable(self) -> bool:
+        return not any(problem.code in _UNREAD for problem in self._problems)
 
     def show_headings(self) -> None:
         """File, draft and cursor; how many problems there are."""
@@ -201,7 +210,7 @@ class PolicyPane(PolicyActions):
         if self.editor.read_only:
             meta.append("read-only · ")
         if self.draft.dirty:
-            edits = len(self._difference.values)
+            edits = len(self._difference.values) if self._readable() else 0
             meta.append(f"{edits} value{'s' if edits != 1 else ''} changed · " if edits else "edited · ")
         if wide:
             meta.append(f"{self.editor.document.line_count} lines · ")

@@ -30,21 +30,24 @@ class ChangePanel(Vertical):
         yield self._heading
         yield self._body
 
-    def show(self, difference: Difference, *, dirty: bool, errors: bool, next_number: int) -> None:
-        """Shows what `difference` says; nothing stands here when the draft says what runs."""
+    def show(
+        self, difference: Difference, *, dirty: bool, readable: bool, errors: bool, next_number: int
+    ) -> None:
+        """Shows what `difference` says; nothing stands here when the draft says what runs.
+
+        `readable`: the draft is YAML; else its values are not known, and none of them is gone.
+        """
         self.display = dirty or bool(difference.unified)
         if not self.display:
             return
-        values = () if errors and _unreadable(difference) else difference.values
+        values = difference.values if readable else ()
         self._heading.update(meta=f"{len(values)} value{'s' if len(values) != 1 else ''}" if values else "")
         lines = [self._line(value) for value in values[:_SHOWN_VALUES]]
         if len(values) > _SHOWN_VALUES:
             lines.append(Text(f" and {len(values) - _SHOWN_VALUES} more", style=role(self.app, "muted")))
         if not values:
-            said = (
-                "not known until the draft can be read" if difference.values else "comments or spelling only"
-            )
-            lines = [Text(f" {said}", style=role(self.app, "muted"))]
+            why = "comments or spelling only" if readable else "not known until the draft can be read"
+            lines = [Text(f" {why}", style=role(self.app, "muted"))]
         keys = Text(" ctrl+s", style=f"bold {role(self.app, 'accent')}")
         said = " waits for a clean lint" if errors else f" apply as v{next_number}"
         lines.append(keys.append(said, role(self.app, "muted")))
@@ -57,11 +60,6 @@ class ChangePanel(Vertical):
         before, after = (_word(item) for item in (value.before, value.after))
         line.append(before, role(self.app, "text")).append(" → ", role(self.app, "muted"))
         return line.append(after, role(self.app, "strong"))
-
-
-def _unreadable(difference: Difference) -> bool:
-    """Whether the draft says nothing at all any more: what it means cannot be told then."""
-    return all(value.after is None for value in difference.values)
 
 
 def _short(path: str) -> str:

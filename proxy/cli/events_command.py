@@ -14,6 +14,7 @@ from proxy.base.times import now_ms, parse_moment
 from proxy.cli.exits import USAGE, UsageError, complain_lines, emit, exits, flush, say
 from proxy.cli.explain_command import explain
 from proxy.cli.places import default_state_dir, environment, find_gateway
+from proxy.cli.stats_command import stats
 
 if TYPE_CHECKING:
     from proxy.cli.api import Api
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="List, follow and explain events.")
 app.command("explain")(explain)
+app.command("stats")(stats)
 
 Format = Literal["table", "json", "jsonl", "csv"]
 ApiOption = Annotated[str | None, typer.Option(help="Address of the control API (KT_API_URL).")]

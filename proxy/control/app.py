@@ -9,19 +9,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from proxy.base.times import parse_span
 from proxy.control.auth import Guard, Token
 from proxy.control.config_routes import ConfigRoutes
 from proxy.control.event_routes import EventRoutes
 from proxy.control.feedback_routes import FeedbackRoutes
 from proxy.control.hub import Hub
+from proxy.control.metrics_routes import MetricsRoutes
 from proxy.control.openapi import document
 from proxy.control.policy_routes import PolicyRoutes
 from proxy.control.price_routes import PriceRoutes
 from proxy.control.problems import ApiError, json_response
 from proxy.control.screen_stream import ScreenStream
 from proxy.control.status import status, targets
-from proxy.events.metrics import METRICS
 
 
 def routes(hub: Hub) -> list[Route]:
@@ -48,28 +47,6 @@ def routes(hub: Hub) -> list[Route]:
         """The names a client may ask for."""
         return json_response({"models": list(hub.data_plane.models())})
 
-    async def summary(request: Request) -> Response:
-        """Requests, errors, latency and cost of the last moments."""
-        window = _span(request, "window", "60s")
-        return json_response(hub.metrics.summary(window, hub.clock_ms()).to_json())
-
-    async def series(request: Request) -> Response:
-        """One metric along time."""
-        metric = request.query_params.get("metric", "")
-        if metric not in METRICS:
-            raise ApiError(400, "bad_parameter", f"metric must be one of {', '.join(METRICS)}", "metric")
-        group_by = request.query_params.get("group_by", "all")
-        if group_by not in ("all", "variant"):
-            raise ApiError(400, "bad_parameter", "group_by must be all or variant", "group_by")
-        found = hub.metrics.series(
-            metric,
-            "variant" if group_by == "variant" else "all",
-            _span(request, "window", "15m"),
-            _span(request, "step", "10s"),
-            hub.clock_ms(),
-        )
-        return json_response(found.to_json())
-
     async def openapi(request: Request) -> Response:
         """This API, described to machines."""
         return json_response(document(table, hub.info.version))
@@ -80,8 +57,7 @@ def routes(hub: Hub) -> list[Route]:
         Route("/v1/status", get_status, methods=["GET"]),
         Route("/v1/targets", get_targets, methods=["GET"]),
         Route("/v1/models", get_models, methods=["GET"]),
-        Route("/v1/metrics/summary", summary, methods=["GET"]),
-        Route("/v1/metrics/series", series, methods=["GET"]),
+        *MetricsRoutes(hub).routes(),
         Route("/v1/stream", ScreenStream(hub).__call__, methods=["GET"]),
         *ConfigRoutes(hub).routes(),
         *EventRoutes(hub).routes(),
@@ -91,14 +67,6 @@ def routes(hub: Hub) -> list[Route]:
         Route("/v1/openapi.json", openapi, methods=["GET"]),
     ]
     return table
-
-
-def _span(request: Request, name: str, default: str) -> int:
-    text = request.query_params.get(name, default)
-    span = parse_span(text)
-    if span is None or not 1_000 <= span <= 3_600_000:
-        raise ApiError(400, "bad_parameter", f"{name} must be a span from 1s to 1h, such as {default}", name)
-    return span // 1_000
 
 
 async def _api_error(request: Request, error: Exception) -> Response:

@@ -12,6 +12,7 @@ from proxy.config.manager import ConfigManager
 from proxy.control.worker import Worker
 from proxy.events.feedback import Feedback, Kept
 from proxy.events.live_metrics import LiveMetrics
+from proxy.events.rollups.read import Found, Wanted
 from proxy.events.store import EventStore
 from proxy.prices.listing import Priced
 
@@ -72,6 +73,9 @@ class CountedStore(EventStore, Protocol):
 
     async def unpriced(self, since_ms: int) -> list[tuple[str, str, int]]:
         """(target, model, requests) since then whose cost is not known."""
+
+    async def rollups(self, wanted: Wanted) -> Found:
+        """Figures of a window by one dimension."""
 
     async def give_feedback(self, feedback: Feedback) -> Kept | None:
         """Keep it, and its score as its event's; None when there is no such event."""

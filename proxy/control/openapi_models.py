@@ -24,6 +24,7 @@ from proxy.control.openapi_schema import (
     said,
 )
 from proxy.events.event import CostStatus, Outcome, UsageStatus
+from proxy.events.rollups.cells import COUNTS, DIMENSIONS
 
 _NULL_TEXT, _NULL_WHOLE, _NULL_NUMBER = maybe(TEXT), maybe(WHOLE), maybe(NUMBER)
 
@@ -256,6 +257,25 @@ COMPONENTS: dict[str, Schema] = {
             "unpriced": WHOLE,
         },
         more=True,
+    ),
+    "Groups": obj(
+        {
+            "from": said(WHOLE, "Seconds since 1970, a whole minute."),
+            "to": maybe(WHOLE),
+            "group_by": one_of(*DIMENSIONS),
+            "complete": said(FLAG, "False while an old store is still being rolled up."),
+            "groups": listed(ref("Group")),
+        }
+    ),
+    "Group": obj(
+        {
+            "group": TEXT,
+            **{name: WHOLE for name in COUNTS if name != "cost_nanos"},
+            "cost": maybe(MONEY),
+            "error_rate": _NULL_NUMBER,
+            "latency_ms": obj(dict.fromkeys(("p50", "p95", "p99"), _NULL_NUMBER)),
+            "ttft_ms": obj(dict.fromkeys(("p50", "p95"), _NULL_NUMBER)),
+        }
     ),
     "Series": obj(
         {

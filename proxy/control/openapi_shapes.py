@@ -27,6 +27,7 @@ from proxy.control.openapi_schema import (
 )
 from proxy.events.feedback import COMMENT_LIMIT, LABEL_LIMIT
 from proxy.events.metrics import METRICS
+from proxy.events.rollups.cells import DIMENSIONS
 from proxy.policy.facts import Endpoint
 
 JSON = "application/json"
@@ -95,12 +96,21 @@ SHAPES: dict[tuple[str, str], Shape] = {
     ("GET", "/v1/status"): Shape(ref("Status")),
     ("GET", "/v1/targets"): Shape(obj({"targets": listed(ref("Target"))})),
     ("GET", "/v1/models"): Shape(obj({"models": TEXTS})),
-    ("GET", "/v1/metrics/summary"): Shape(ref("Summary"), query={"window": _SPAN}, errors=(400,)),
+    ("GET", "/v1/metrics/summary"): Shape(
+        {"anyOf": [ref("Summary"), ref("Groups")]},
+        query={
+            "window": _SPAN,
+            "group_by": said(one_of(*DIMENSIONS), "Answers Groups, from the roll-ups."),
+            "since": _MOMENT,
+            "until": said(TEXT, "Like since; exclusive."),
+        },
+        errors=(400, 503),
+    ),
     ("GET", "/v1/metrics/series"): Shape(
         ref("Series"),
-        query={"metric": one_of(*METRICS), "group_by": TEXT, "window": _SPAN, "step": _SPAN},
+        query={"metric": one_of(*METRICS), "group_by": one_of(*DIMENSIONS), "window": _SPAN, "step": _SPAN},
         required_query=("metric",),
-        errors=(400,),
+        errors=(400, 503),
     ),
     ("GET", "/v1/stream"): Shape(TEXT, kinds=(EVENTS,)),
     ("GET", "/v1/config"): Shape(ref("Config")),

@@ -49,6 +49,8 @@ async def json_body(request: Request) -> dict[str, Any]:
         raise ApiError(
             415, "not_json", "send a JSON object with Content-Type: application/json", "content-type"
         )
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise ApiError(415, "not_json", "send the body plain: it is not inflated here", "content-encoding")
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)

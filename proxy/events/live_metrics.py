@@ -166,6 +166,10 @@ class LiveMetrics:
         """Remember that something happened, to be drawn in charts."""
         self._markers.append(Marker(time_ms / 1_000, label))
 
+    def markers_between(self, from_s: float, to_s: float) -> list[Marker]:
+        """What happened from one moment to another, seconds since 1970."""
+        return [marker for marker in self._markers if from_s <= marker.time <= to_s]
+
     def _watch(self, split: str) -> SplitWatch:
         watch = self._watches.get(split)
         if watch is None:
@@ -255,7 +259,7 @@ class LiveMetrics:
             to_s=now / 1_000,
             times=[start * BUCKET_S for start in starts],
             series=lines,
-            markers=[marker for marker in self._markers if from_s <= marker.time <= now / 1_000],
+            markers=self.markers_between(from_s, now / 1_000),
         )
 
     def _groups(self, group_by: GroupBy, first: int, last: int) -> Sequence[Group]:

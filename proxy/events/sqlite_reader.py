@@ -17,6 +17,8 @@ from proxy.events.errors import StoreError
 from proxy.events.event import Event
 from proxy.events.feedback import NEWEST, Feedback
 from proxy.events.feedback import from_row as feedback_from_row
+from proxy.events.rollups.cells import EVENT_COLUMNS, HOUR_MS, Cell, Cells
+from proxy.events.rollups.read import Found, Wanted, read
 from proxy.events.sqlite_indexes import BLOCK_BITS, BLOCKS_BETWEEN
 from proxy.events.sqlite_plan import Plan, bounded, plan, window
 from proxy.events.sqlite_schema import SELECT, open_reader
@@ -86,6 +88,35 @@ class EventReader:
             (bounded(since_ms),),
         )
         return [(target, model, count) for target, model, count in rows]
+
+    async def rollups(self, wanted: Wanted) -> Found:
+        """Figures of a window, from the roll-ups."""
+        async with self._connection() as connection:
+            try:
+                return await read(connection, wanted)
+            except sqlite3.Error as error:
+                raise StoreError(
+                    f"cannot read the event store {self._path}: {sanitise(error, 200)}"
+                ) from None
+
+    async def figures(self, query: EventQuery, dimension: str) -> dict[str, Cell]:
+        """The cells of one dimension over the events of `query`, counted from the events; `limit` does not count."""
+        low, high = await self._bounds(query)
+        way = await plan(query, low, high, self._rows, PAGE)
+        cells = Cells()
+        while low <= high:
+            last = min(high, low + SLICE - 1)
+            sql, values = way.seqs(low, last, True, SLICE)
+            for row in await self._rows(
+                f"SELECT {EVENT_COLUMNS} FROM events WHERE seq IN (SELECT seq FROM ({sql}))", values
+            ):
+                cells.add(row)
+            low = last + 1
+        found: dict[str, Cell] = {}
+        for (grain, its, _, value), cell in cells.spread().items():
+            if its == dimension and grain == HOUR_MS:
+                found.setdefault(value, Cell()).merge(cell)
+        return found
 
     async def query(self, query: EventQuery) -> AsyncIterator[Event]:
         """The events of `query` in pages. Rows inserted after the first page are left out.

@@ -20,6 +20,7 @@ from proxy.events.feedback_queue import FeedbackQueue
 from proxy.events.journal import Journal
 from proxy.events.retention import Limits
 from proxy.events.rollups import fold
+from proxy.events.rollups.read import Found, Wanted
 from proxy.events.sqlite_reader import EventReader
 from proxy.events.sqlite_writer import Writer
 from proxy.events.store import Counters, EventQuery, Listener
@@ -181,6 +182,10 @@ class SqliteEventStore:
             self._limits = limits
             self._tidy_at = 0.0
             self._work.set()
+
+    async def rollups(self, wanted: Wanted) -> Found:
+        """See EventReader."""
+        return await self._reader.rollups(wanted)
 
     async def unpriced(self, since_ms: int) -> list[tuple[str, str, int]]:
         """See EventReader."""

@@ -18,6 +18,7 @@ from proxy.gateway.admission import (
     find_key,
     read_body,
 )
+from proxy.gateway.compressed import plain_body
 from proxy.gateway.conversation import ClientWatch, Conversation, Send, leftover, send_error, send_json
 from proxy.gateway.dispatch import dispatch
 from proxy.gateway.exchange import Exchange
@@ -131,6 +132,7 @@ class DataPlane:
         self._admit(exchange)
         body = await read_body(receive, runtime.max_body, runtime.body_s)
         exchange.body_read = True
+        body = await plain_body(exchange.headers, body, runtime.max_body)
         exchange.content_type = header_text(exchange.headers, b"content-type") or "application/octet-stream"
         watch.start(drains=False)
         passing = PassThrough(runtime, exchange, target)
@@ -246,7 +248,7 @@ class DataPlane:
         check_content_type(exchange)
         body = await read_body(receive, runtime.max_body, runtime.body_s)
         exchange.body_read = True
-        return body
+        return await plain_body(exchange.headers, body, runtime.max_body)
 
     def _decide(self, exchange: Exchange, parsed: ParsedRequest) -> Decision:
         """Raises RequestError (403) for a refused request."""

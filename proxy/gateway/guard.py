@@ -13,6 +13,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 """Names in lower case."""
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
+_ENCODINGS = frozenset({b"", b"identity", b"gzip"})
 _LENGTH = re.compile(rb"[0-9]{1,18}\Z")
 _LOOKED_AT = frozenset(
     {
@@ -115,9 +116,10 @@ def _check_framing(version: str, found: _Found, limits: Limits) -> HeadRefusal |
         return HeadRefusal(400, "bad_framing", "Content-Length must stand once, as a number")
     if lengths and int(lengths[0]) > limits.body_bytes:
         return HeadRefusal(413, "body_too_large", f"the body is larger than {limits.body_bytes} bytes")
-    if any(value.strip().lower() not in (b"", b"identity") for value in found.get(b"content-encoding", ())):
+    encodings = found.get(b"content-encoding", ())
+    if len(encodings) > 1 or any(value.strip().lower() not in _ENCODINGS for value in encodings):
         return HeadRefusal(
-            415, "unsupported_encoding", "a compressed request body is not taken: send it plain"
+            415, "unsupported_encoding", "a compressed request body is taken as gzip only: send it plain"
         )
     if any(value.strip().lower() != b"100-continue" for value in found.get(b"expect", ())):
         return HeadRefusal(417, "unsupported_expectation", "the only expectation met is 100-continue")

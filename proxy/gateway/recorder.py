@@ -8,12 +8,16 @@ from proxy.base.sanitise import sanitise
 from proxy.events.event import Event, Outcome
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.runtime import Runtime
+from proxy.policy.facts import GENERATION
 from proxy.policy.recorded import DECIDED, kept_facts
 from proxy.wire.token_estimate import estimated
 
 _MESSAGE_LIMIT = 500
 _CUT_SHORT = frozenset({"client_cancelled", "truncated"})
 _CODE_LIMIT = 64
+_KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-kt-key", b"cookie"})
+_SHORTEST_KEY = 8
+"""What is shorter is no secret, and may be a part of any word."""
 
 
 def record(
@@ -74,9 +78,16 @@ def event_of(
 
 
 def _redacted(text: str, exchange: Exchange) -> str:
-    """`text` without our own key, should an upstream repeat it inside a stream."""
+    """`text` without our own key and those the client sent, should an upstream repeat what it was sent."""
     secret = exchange.target.secret if exchange.target is not None else None
-    return text if secret is None else text.replace(secret.reveal(), "***")
+    keys = [] if secret is None else [secret.reveal()]
+    keys += [
+        value.decode("latin-1").rpartition(" ")[2] for name, value in exchange.headers if name in _KEY_HEADERS
+    ]
+    for key in keys:
+        if len(key) >= _SHORTEST_KEY:
+            text = text.replace(key, "***")
+    return text
 
 
 def _add_decision(event: Event, exchange: Exchange) -> None:
@@ -117,6 +128,8 @@ def _add_usage(event: Event, exchange: Exchange) -> None:
         chars = exchange.facts.prompt_chars if exchange.facts is not None else None
         usage = estimated(chars, exchange.spoken.chars, usage)
         is_estimate = usage is not None
+    if usage is not None and usage.input_tokens == usage.output_tokens == 0 and event.endpoint in GENERATION:
+        usage = None  # a prompt is never nothing: some servers report zeros where they did not count
     if usage is None:
         event.usage_status, event.cost_status = "unknown", "unpriced"
         return

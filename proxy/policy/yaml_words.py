@@ -49,6 +49,9 @@ _SENTENCES = (
     ("could not find expected ':'", "this line is neither a key with its colon nor a list item; write key: value, or mend the line before it"),
     ("sequence entries are not allowed", "a list item cannot begin here; put the - on a line of its own below its key"),
     ("found a tab character", "a tab cannot indent YAML; use spaces"),
+    ("expected chomping or indentation indicators", "| and > begin a text of several lines; quote the value that begins with one"),
+    ("expected indentation indicator", "| and > begin a text of several lines; quote the value that begins with one"),
+    ("mapping keys are not allowed", "a ? begins a key here; quote the text"),
     ("expected a comment or a line break", "behind | or > nothing may follow on the same line; begin the text on the next one"),
 )  # fmt: skip
 

@@ -22,6 +22,16 @@ CHAT_USAGE = {
     "prompt_tokens_details": {"cached_tokens": 8},
     "completion_tokens_details": {"reasoning_tokens": 4},
 }
+KINDS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    529: "overloaded_error",
+}
+THOUGHT, SIGNATURE = "Grüße erwägen … 🌍", "EqQBCgIYAhIM+/=="
 MESSAGE_USAGE = {
     "input_tokens": 12,
     "cache_read_input_tokens": 8,
@@ -39,6 +49,8 @@ class Stub:
     seen: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    status: int = 200
+    """From 400 on, every request is answered with an error of this status."""
 
     def app(self) -> web.Application:
         """The application to serve."""
@@ -54,6 +66,8 @@ class Stub:
         self.paths.append(request.path_qs)
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
         path = request.path
+        if self.status >= 400:
+            return self._error()
         if path.endswith("/count_tokens"):
             return web.json_response({"input_tokens": 14})
         if path.endswith("/messages"):
@@ -66,6 +80,26 @@ class Stub:
             )
         return web.json_response(
             {"error": {"message": f"no route {path}", "type": "invalid_request_error"}}, status=404
+        )
+
+    def _error(self) -> web.Response:
+        error: dict[str, Any] = {
+            "type": KINDS.get(self.status, "api_error"),
+            "message": f"it is {self.status}",
+        }
+        if self.dialect == "anthropic":
+            return web.json_response(
+                {"type": "error", "error": error, "request_id": "req-1"},
+                status=self.status,
+                headers={
+                    "request-id": "req-1",
+                    "retry-after": "99",
+                    "anthropic-ratelimit-requests-limit": "7",
+                },
+            )
+        headers = {"x-request-id": "req-1", "retry-after": "99", "x-ratelimit-limit-requests": "7"}
+        return web.json_response(
+            {"error": {**error, "param": None, "code": "c"}}, status=self.status, headers=headers
         )
 
     async def _send(
@@ -86,6 +120,11 @@ def calls_tool(body: dict[str, Any]) -> bool:
     return bool(body.get("tools")) and "sunny" not in json.dumps(body["messages"])
 
 
+def offered(body: dict[str, Any]) -> list[str]:
+    """The names of the tools, in either dialect."""
+    return [tool.get("function", tool)["name"] for tool in body["tools"]]
+
+
 def wants_json(body: dict[str, Any]) -> bool:
     """Whether a structured answer is asked for, in either dialect."""
     return (
@@ -103,9 +142,11 @@ def completion(body: dict[str, Any]) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": said(body), "refusal": None}
     finish = "stop"
     if calls_tool(body):
-        name = body["tools"][0]["function"]["name"]
-        call = {"id": "call_1", "type": "function", "function": {"name": name, "arguments": ARGUMENTS}}
-        message, finish = {"role": "assistant", "content": None, "tool_calls": [call]}, "tool_calls"
+        calls = [
+            {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": ARGUMENTS}}
+            for number, name in enumerate(offered(body), 1)
+        ]
+        message, finish = {"role": "assistant", "content": None, "tool_calls": calls}, "tool_calls"
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -136,12 +177,13 @@ def chat_events(body: dict[str, Any], *, azure: bool) -> bytes:
     finish = "stop"
     if calls_tool(body):
         finish = "tool_calls"
-        name = body["tools"][0]["function"]["name"]
-        head = {"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": ""}}
-        frames.append(chunk({"role": "assistant", "content": None, "tool_calls": [head]}))
-        for start in range(0, len(ARGUMENTS), 7):
-            piece = ARGUMENTS[start : start + 7]
-            frames.append(chunk({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}))
+        for index, name in enumerate(offered(body)):
+            function = {"name": name, "arguments": ""}
+            head = {"index": index, "id": f"call_{index + 1}", "type": "function", "function": function}
+            frames.append(chunk({"role": "assistant", "content": None, "tool_calls": [head]}))
+            for start in range(0, len(ARGUMENTS), 7):
+                piece = ARGUMENTS[start : start + 7]
+                frames.append(chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]}))
     else:
         frames.append(chunk({"role": "assistant", "content": ""}))
         frames += [chunk({"content": letter}) for letter in said(body)]
@@ -154,11 +196,19 @@ def chat_events(body: dict[str, Any], *, azure: bool) -> bytes:
 
 def _blocks(body: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
     if calls_tool(body):
-        name = body["tools"][0]["name"]
+        forced = (body.get("tool_choice") or {}).get("name")
+        names = [forced] if forced else offered(body)
+        # A forced tool is how a structured answer is asked for where a model has no other way.
+        given = json.loads(STRUCTURED if forced else ARGUMENTS)
         return [
-            {"type": "tool_use", "id": "toolu_1", "name": name, "input": json.loads(ARGUMENTS)}
+            {"type": "tool_use", "id": f"toolu_{number}", "name": name, "input": given}
+            for number, name in enumerate(names, 1)
         ], "tool_use"
-    return [{"type": "text", "text": said(body)}], "end_turn"
+    blocks: list[dict[str, Any]] = [{"type": "text", "text": said(body)}]
+    if (body.get("thinking") or {}).get("type") in ("enabled", "adaptive"):
+        hidden = {"type": "redacted_thinking", "data": "c2VjcmV0"}
+        blocks[:0] = [{"type": "thinking", "thinking": THOUGHT, "signature": SIGNATURE}, hidden]
+    return blocks, "end_turn"
 
 
 def message(body: dict[str, Any]) -> dict[str, Any]:
@@ -189,11 +239,18 @@ def message_events(body: dict[str, Any]) -> bytes:
     for index, block in enumerate(blocks):
         if block["type"] == "tool_use":
             start: dict[str, Any] = {**block, "input": {}}
+            written = ARGUMENTS if block["input"] == json.loads(ARGUMENTS) else json.dumps(block["input"])
             deltas = [{"type": "input_json_delta", "partial_json": ""}]
             deltas += [
-                {"type": "input_json_delta", "partial_json": ARGUMENTS[at : at + 7]}
-                for at in range(0, len(ARGUMENTS), 7)
+                {"type": "input_json_delta", "partial_json": written[at : at + 7]}
+                for at in range(0, len(written), 7)
             ]
+        elif block["type"] == "redacted_thinking":
+            start, deltas = block, []
+        elif block["type"] == "thinking":
+            start = {"type": "thinking", "thinking": "", "signature": ""}
+            deltas = [{"type": "thinking_delta", "thinking": letter} for letter in block["thinking"]]
+            deltas.append({"type": "signature_delta", "signature": block["signature"]})
         else:
             start = {"type": "text", "text": ""}
             deltas = [{"type": "text_delta", "text": letter} for letter in block["text"]]

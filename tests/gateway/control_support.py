@@ -112,7 +112,8 @@ async def gateway(tmp_path: Path, text: str | None = None, **options: Any) -> As
     policy.parent.mkdir(exist_ok=True)
     async with vendor() as url:
         policy.write_text(split_policy(url) if text is None else text)
-        os.utime(policy, (0, 0))  # A file written just now might be half saved: the gateway would wait for it.
+        # A file written just now might be half saved: the gateway would wait for it.
+        os.utime(policy, (0, 0))
         chosen: dict[str, Any] = {
             "policy_path": policy, "listen": "127.0.0.1:0", "api_listen": "127.0.0.1:0",
             "state_dir": tmp_path / "state", "env": ENV, **options,

@@ -116,10 +116,10 @@ async def test_summary_and_series(running: Running, control: httpx.AsyncClient) 
     [
         "/v1/metrics/summary?window=0s",
         "/v1/metrics/summary?window=abc",
-        "/v1/metrics/summary?window=2h",
+        "/v1/metrics/summary?window=900d",
         "/v1/metrics/series",
         "/v1/metrics/series?metric=nothing",
-        "/v1/metrics/series?metric=requests&group_by=user",
+        "/v1/metrics/series?metric=requests&group_by=colour",
         "/v1/metrics/series?metric=requests&step=-1s",
         "/v1/metrics/series?metric=requests&window=99999999999999999999d",
     ],

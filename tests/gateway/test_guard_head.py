@@ -75,7 +75,9 @@ def test_limits() -> None:
 
 
 def test_what_else_is_not_taken() -> None:
-    assert code(HOST, (b"content-encoding", b"gzip")) == "415 unsupported_encoding"
+    assert code(HOST, (b"content-encoding", b"br")) == "415 unsupported_encoding"
+    assert code(HOST, *[(b"content-encoding", b"gzip")] * 2) == "415 unsupported_encoding"
+    assert code(HOST, (b"content-encoding", b"gzip")) == "ok"
     assert code(HOST, (b"content-encoding", b"identity")) == "ok"
     assert code(HOST, (b"expect", b"200-ok")) == "417 unsupported_expectation"
     assert code(HOST, (b"expect", b"100-continue")) == "ok"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import json
 import time
 from typing import Any
@@ -228,7 +229,39 @@ async def test_a_picture_of_20_mb_does_not_hold_the_others_up(
     assert reply.status == 200
     assert picture in upstream.seen[0].body.decode()
     assert longest < 0.5, "client and upstream of this test ran on the same loop"
-    print(f"longest pause {longest * 1e3:.0f} ms")
+
+
+GZIP = [("Content-Encoding", "gzip")]
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+async def test_a_body_may_come_compressed(gateway: Gateway, upstream: RawUpstream, path: str) -> None:
+    plain = json.dumps({**ASK, "max_tokens": 9}).encode()
+    assert (await gateway.ask(gzip.compress(plain), path, GZIP)).status == 200
+    (seen,) = upstream.seen
+    assert seen.header("content-encoding") is None
+    assert seen.json["messages"] == QUESTION
+    (found,) = await gateway.events.until(1)
+    assert found.facts["prompt_chars"] == len("Hello"), "a policy sees what it says"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (gzip.compress(b'{"a":"' + b"x" * 40_000_000 + b'"}'), 413, "body_too_large"),
+        (gzip.compress(b"{}")[:-3], 400, "invalid_encoding"),
+        (gzip.compress(b"{}") * 2, 400, "invalid_encoding"),
+        (b"{}", 400, "invalid_encoding"),
+        (b"", 400, "invalid_encoding"),
+        (gzip.compress(b"{"), 400, "invalid_json"),
+    ],
+    ids=["bomb", "cut", "two", "plain", "empty", "not json"],
+)
+async def test_a_compressed_body_that_is_none_or_too_much(
+    gateway: Gateway, upstream: RawUpstream, body: bytes, status: int, code: str
+) -> None:
+    reply = await gateway.ask(body, headers=GZIP)
+    assert (reply.status, reply.error["code"], upstream.seen) == (status, code, [])
 
 
 ECHOES = ["whole error", "whole answer", "stream begins with it", "stream goes on with it"]

@@ -59,7 +59,7 @@ LENGTH = b"Content-Length: %d\r\n" % len(BODY)
         (b"PRI * HTTP/2.0\r\n", 400),
         (b"GET /\r\n", 400),
         (b"POST /v1/chat/completions HTTP/1.0\r\n" + HOST + b"Transfer-Encoding: chunked\r\n", 400),
-        (START + HOST + LENGTH + b"Content-Encoding: gzip\r\n", 415),
+        (START + HOST + LENGTH + b"Content-Encoding: br\r\n", 415),
         (START + HOST + b"Content-Length: 99999999\r\n", 413),
         (START + HOST + b"Expect: magic\r\n" + LENGTH, 417),
         (

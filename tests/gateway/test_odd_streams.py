@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 from gateway_support import (
+    DONE,
     QUESTION,
     STREAM_HEAD,
+    WHOLE,
     CutError,
     Gateway,
     RawUpstream,
@@ -21,6 +23,7 @@ from gateway_support import (
     chunked,
     delta,
     frame,
+    reply_json,
     reply_raw,
     reply_stream,
     request,
@@ -122,6 +125,23 @@ async def test_the_shape_of_a_stream_changes_nothing(
     assert (found.outcome, found.usage_status) == ("ok", "reported")
     assert found.finish_reason in ("stop", "end_turn", "completed")
     assert text_of(way, reply) == "Züri"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_report_of_nothing_is_no_report(
+    gateway: Gateway, upstream: RawUpstream, streamed: bool
+) -> None:
+    """An answer with words whose usage is all zeros was not counted, and is not free (wire case 27)."""
+    zeros = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    upstream.script = (
+        reply_stream([delta("Hi"), delta(finish="stop"), frame({"choices": [], "usage": zeros}), DONE])
+        if streamed
+        else reply_json({**WHOLE, "usage": zeros})
+    )
+    await gateway.ask({**body_of(WAYS["chat"]), "stream": streamed})
+    (found,) = await gateway.events.until(1)
+    assert (found.outcome, found.usage_status, found.cost_status) == ("ok", "unknown", "unpriced")
+    assert (found.input_tokens, found.output_tokens) == (None, None)
 
 
 async def test_a_choice_that_never_ended_is_not_whole(gateway: Gateway, upstream: RawUpstream) -> None:

@@ -184,6 +184,36 @@ async def test_go_to_a_line(tmp_path: Path) -> None:
         assert stage.pane.editor.cursor_location == (8, 0) and stage.pane.editor.has_focus
 
 
+async def test_the_digits_of_a_line_count_however_fast_enter_follows(tmp_path: Path) -> None:
+    async with at_work(tmp_path) as stage:
+        await stage.pilot.press("ctrl+g")
+        await stage.until(lambda: stage.pane.finder.field.has_focus)
+        stage.pane.finder.field.value = ":9"
+        stage.pane.finder.action_go(1)  # before the field's message about it is read
+        assert stage.pane.editor.cursor_location == (8, 0)
+
+
+async def test_what_cannot_be_read_is_no_change_of_every_value(tmp_path: Path) -> None:
+    async with at_work(tmp_path) as stage:
+        stage.pane.editor.show_text(POLICY + "x: [\n")
+        await stage.until(lambda: "not known until" in screen(stage.app))
+        assert "changed" not in screen(stage.app)
+        stage.pane.editor.show_text(POLICY.replace("severity: info", "# severity: info"))
+        await stage.until(lambda: "value changed" in screen(stage.app))
+        assert "not known" not in screen(stage.app)
+
+
+async def test_a_long_problem_keeps_single_spaces_and_says_that_it_goes_on(tmp_path: Path) -> None:
+    async with at_work(tmp_path) as stage:
+        stage.pane.editor.show_text(POLICY + " x: 1\n")
+        await stage.until(lambda: len(stage.pane.list.problems) == 1)
+        problem = stage.pane.list.problems[0]
+        rows = stage.pane.list._problem(0, problem, 34)
+        said = " ".join(row.plain.strip() for row in rows)
+        assert len(problem.message) > 100 and len(rows) == 3
+        assert "  " not in said and said.endswith("…")
+
+
 async def test_all_fixes_at_once_and_one_undo(tmp_path: Path) -> None:
     async with at_work(tmp_path) as stage:
         broken = POLICY.replace("weight: 95", "wieght: 95").replace("severity", "sevrity")

@@ -129,3 +129,11 @@ async def test_an_unknown_theme_is_said_and_kt_dark_is_used() -> None:
     async with app.run_test():
         assert app.palette.name == "kt-dark"
         assert "there is no theme nonesuch" in app.theme_problems[0]
+
+
+def test_what_stands_for_a_control_character_has_a_stand_in_too() -> None:
+    from ktui.glyphs import to_ascii
+    from proxy.base.sanitise import sanitise
+
+    everything = "".join(chr(code) for code in range(0x80))
+    assert to_ascii(sanitise(everything, 500)).isascii()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -119,36 +120,47 @@ class Cells:
 
     def __init__(self) -> None:
         self._together: dict[tuple[Any, ...], Cell] = {}
+        self._users: dict[tuple[int, str], Cell] = {}
 
     def add(self, row: Sequence[Any]) -> None:
         """Count one event, given as EVENT_COLUMNS."""
-        # Events alike in every dimension are counted once, and only then spread over the dimensions.
-        key = (row[1] // MINUTE_MS, *row[2:12])
+        # Events alike in every dimension but the user are counted once, and only then spread over the dimensions.
+        minute, user, figures = row[1] // MINUTE_MS, row[11], row[12:]
+        key = (minute, *row[2:11])
         cell = self._together.get(key)
         if cell is None:
             cell = self._together[key] = Cell()
-        cell.add(row[12:])
+        cell.add(figures)
+        if user is not None:
+            hour = (row[1] // HOUR_MS * HOUR_MS, str(user))
+            cell = self._users.get(hour)
+            if cell is None:
+                cell = self._users[hour] = Cell()
+            cell.add(figures)
 
     def spread(self) -> dict[Key, Cell]:
         """All cells, by key."""
         cells: dict[Key, Cell] = {}
         for (minute, *facts), cell in self._together.items():
-            at_ms = minute * MINUTE_MS
-            values = list(_values(facts))
-            for grain in GRAINS:
-                start = at_ms // grain * grain
-                for dimension, value in values:
-                    if dimension == "user" and grain == MINUTE_MS:
-                        continue
-                    key = (grain, dimension, start, value)
-                    if key not in cells:
-                        cells[key] = Cell()
-                    cells[key].merge(cell)
+            for dimension, value in _values(facts):
+                _add_to(cells, (MINUTE_MS, dimension, minute * MINUTE_MS, value), cell)
+        for (hour, user), cell in self._users.items():
+            _add_to(cells, (HOUR_MS, "user", hour, user), cell)
+        for narrow, wide in pairwise(GRAINS):
+            for (grain, dimension, start, value), cell in list(cells.items()):
+                if grain == narrow:
+                    _add_to(cells, (wide, dimension, start // wide * wide, value), cell)
         return cells
 
 
+def _add_to(cells: dict[Key, Cell], key: Key, cell: Cell) -> None:
+    if key not in cells:
+        cells[key] = Cell()
+    cells[key].merge(cell)
+
+
 def _values(facts: Sequence[Any]) -> Iterable[tuple[str, str]]:
-    model, target, split, tag, salt, phase, key, decision, policies, user = facts
+    model, target, split, tag, salt, phase, key, decision, policies = facts
     yield "all", ""
     yield "model", model
     yield "decision", decision
@@ -160,8 +172,6 @@ def _values(facts: Sequence[Any]) -> Iterable[tuple[str, str]]:
         yield "phase", _encoder.encode([split, phase]).decode()
     if key is not None:
         yield "key", key
-    if user is not None:
-        yield "user", str(user)
     if policies != "[]":
         for name in dict.fromkeys(msgspec.json.decode(policies)):
             yield "policy", str(name)
