@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -34,6 +35,14 @@ from proxy.upstream.retry import RetryRules
 QUICK = RetryRules(base_s=0.002, floor_s=0.001)
 """Pauses that a test need not wait for."""
 StartGateway = Callable[..., Awaitable[Gateway]]
+
+
+@pytest.fixture
+def dead_port() -> Iterator[int]:
+    """A port where nobody listens, and which nobody else is given meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 @pytest.fixture

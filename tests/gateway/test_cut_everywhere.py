@@ -54,7 +54,10 @@ RESPONSE = (
     event("response.created", response={"id": "r", "status": "in_progress"})
     + event("response.output_text.delta", delta="Zü")
     + event("response.output_text.delta", delta="ri")
-    + event("response.completed", response={"id": "r", "status": "completed", "usage": {"input_tokens": 3, "output_tokens": 2}})
+    + event(
+        "response.completed",
+        response={"id": "r", "status": "completed", "usage": {"input_tokens": 3, "output_tokens": 2}},
+    )
 )
 
 

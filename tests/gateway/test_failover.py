@@ -40,9 +40,9 @@ async def other() -> Any:
 
 
 async def test_the_next_target_answers_for_a_dead_one(
-    start_gateway: Any, upstream: RawUpstream, unused_tcp_port: int
+    start_gateway: Any, upstream: RawUpstream, dead_port: int
 ) -> None:
-    gateway = await start_gateway(several(f"http://127.0.0.1:{unused_tcp_port}", upstream.url))
+    gateway = await start_gateway(several(f"http://127.0.0.1:{dead_port}", upstream.url))
     assert (await gateway.ask(ASK)).json == WHOLE
     (event,) = gateway.events.events
     assert (event.target, event.attempts, event.outcome) == ("t1", 2, "ok")

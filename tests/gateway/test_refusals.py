@@ -83,8 +83,8 @@ async def test_without_a_policy_nothing_is_served_but_health(start_gateway: Any)
     assert (await gateway.ask(b"", "/healthz", method="GET")).status == 200
 
 
-async def test_a_dead_upstream_is_a_502(start_gateway: Any, unused_tcp_port: int) -> None:
-    gateway = await start_gateway(two_vendors(f"http://127.0.0.1:{unused_tcp_port}"))
+async def test_a_dead_upstream_is_a_502(start_gateway: Any, dead_port: int) -> None:
+    gateway = await start_gateway(two_vendors(f"http://127.0.0.1:{dead_port}"))
     reply = await gateway.ask(ASK)
     assert "no connection to 127.0.0.1" in check(reply, 502, "upstream_unreachable")["message"]
     assert reply.headers["x-kt-model"] == "gpt-4o"

@@ -145,9 +145,9 @@ async def test_what_should_not_be_retried_is_not(
 
 
 async def test_a_dead_port_is_tried_again_and_the_client_told_in_one_sentence(
-    start_gateway: Any, unused_tcp_port: int
+    start_gateway: Any, dead_port: int
 ) -> None:
-    gateway = await start_gateway(policy(target("a", f"http://127.0.0.1:{unused_tcp_port}")))
+    gateway = await start_gateway(policy(target("a", f"http://127.0.0.1:{dead_port}")))
     reply = await gateway.ask(ASK)
     assert (reply.status, reply.error["code"]) == (502, "upstream_unreachable")
     (event,) = gateway.events.events

@@ -28,7 +28,7 @@ from proxy.events.rollups.cells import (
     pack,
 )
 
-BATCH = 1_000
+BATCH = 500
 """Events folded in one transaction."""
 KEEP_MS = {MINUTE_MS: 30 * DAY_MS, HOUR_MS: 400 * DAY_MS}
 """How long buckets are kept, by width; days for ever."""
