@@ -51,13 +51,16 @@ def test_a_sample_is_clean_and_says_what_it_is(path: Path) -> None:
     assert text.startswith("# ")
     result = lint(text, Surroundings(ENV, date(2026, 6, 1)))
     assert [problem for problem in result.diagnostics if problem.severity == "error"] == []
-    surprising = {problem.code for problem in result.diagnostics} - {
-        "not-enforced",
-        "no-endpoint",
-        "serves-nothing",
-        "plan-outlasts-model",  # of the model the guide rolls out, which was switched off two weeks after this day
-        "max-tokens-absent",
-    }
+    surprising = (
+        {problem.code for problem in result.diagnostics}
+        - {
+            "not-enforced",
+            "no-endpoint",
+            "serves-nothing",
+            "plan-outlasts-model",  # of the model the guide rolls out, which was switched off two weeks after this day
+            "max-tokens-absent",
+        }
+    )
     assert surprising == set()
     compiled = load(path.name)
     assert compiled.chain

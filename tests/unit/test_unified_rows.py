@@ -37,7 +37,9 @@ def test_a_changed_line_says_which_words_differ() -> None:
 
 def test_lines_left_out_are_a_gap() -> None:
     text = "".join(f"line {number}\n" for number in range(40))
-    rows = rows_of(unified(text, text.replace("line 2\n", "line two\n").replace("line 30\n", "line thirty\n")))
+    rows = rows_of(
+        unified(text, text.replace("line 2\n", "line two\n").replace("line 30\n", "line thirty\n"))
+    )
     assert [row.kind for row in rows].count("gap") == 1
     assert rows[-1].after == 34
 
