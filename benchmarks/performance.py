@@ -210,7 +210,8 @@ def report(rows: list[Row]) -> str:
         "| request | added p50 | added p99 | added to first byte, p50 | CPU per request | of nginx | requests/s |",
         "|---|---|---|---|---|---|---|",
     ]
-    for kind in dict.fromkeys(row.kind for row in rows):
+    measured = {row.kind for row in rows}
+    for kind in (kind.name for kind in KINDS if kind.name in measured):
         cells = [f"{_added(rows, kind, value):.0f}" for value in ("p50", "p99", "first_p50")]
         cpu = _median(rows, kind, "gateway", "cpu")
         plain = _median(rows, kind, "nginx", "cpu")
