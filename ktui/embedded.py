@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import dataclasses
+import gc
 import logging
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ktui.child import Child, ChildError, Parent, new_loop
+from proxy.base.collector import settle, unsettle
 from proxy.base.sanitise import sanitise
 from proxy.base.secret import Secret
 
@@ -133,7 +135,12 @@ class _ThreadHost:
         self._ready.set_result(
             Started(addresses.listen, f"http://{addresses.api}", service.token, addresses.new_client_key)
         )
-        await self._ending.wait()
+        threshold = gc.get_threshold()
+        settle()
+        try:
+            await self._ending.wait()
+        finally:
+            unsettle(threshold)
         await service.stop(self._drain_s)
 
 
@@ -229,5 +236,6 @@ async def main(parent: Parent) -> None:
             "new_client_key": key.reveal() if key is not None else None,
         }
     )
+    settle()
     last = await parent.receive()
     await service.stop(float(last["drain_s"]) if last is not None else 0.0)

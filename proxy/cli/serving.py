@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
 import sys
 
+from proxy.base.collector import settle
 from proxy.cli.exits import PROBLEMS, complain, emit, say
 from proxy.cli.lint_formats import Report, text_lines
 from proxy.service import Addresses, GatewayService, ServiceOptions, StartError
 
 DRAIN_S = 10.0
-_COLLECT_EVERY = (5_000, 20, 20)
-"""Objects made before the garbage of the young is collected, and after how many times that of the older."""
 
 
 def log_to_stderr() -> None:
@@ -57,18 +55,11 @@ async def _serve(options: ServiceOptions) -> int:
             report = Report(str(options.policy_path), text, errors)
             emit("".join(f"{line}\n" for line in text_lines(report, colour=False)))
         return PROBLEMS
-    _settle()
+    settle()
     _announce(service, addresses, encrypted=options.tls_cert is not None)
     await stop.wait()
     await _stop(service, now)
     return 0
-
-
-def _settle() -> None:
-    """Spare the collector what lives as long as this process; requests themselves leave hardly any cycles."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_COLLECT_EVERY)
 
 
 async def _stop(service: GatewayService, now: asyncio.Event) -> None:
