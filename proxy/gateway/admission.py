@@ -8,6 +8,7 @@ from typing import Any
 
 from proxy.gateway.exchange import Exchange, make_draw
 from proxy.gateway.guard import Headers
+from proxy.gateway.routes import COUNT_TOKENS
 from proxy.gateway.runtime import NamedKey, Runtime, Snapshot
 from proxy.policy.facts import RequestFacts
 from proxy.policy.recorded import DEFAULT_UNIT_HEADERS
@@ -124,7 +125,7 @@ def facts_of(exchange: Exchange, snapshot: Snapshot) -> RequestFacts:
     plan = snapshot.plan
     wanted = plan.kept_headers | plan.unit_headers | DEFAULT_UNIT_HEADERS
     return RequestFacts(
-        endpoint=exchange.endpoint,
+        endpoint="count_tokens" if exchange.path == COUNT_TOKENS else exchange.endpoint,
         requested_model=parsed.model,
         arrived=exchange.arrived,
         draw=make_draw(),

@@ -10,6 +10,8 @@ from typing import Literal
 Endpoint = Literal[
     "chat", "completions", "messages", "responses", "embeddings", "moderations", "images", "audio"
 ]
+Purpose = Endpoint | Literal["count_tokens"]
+"""What is asked for. Counting tokens is written like `messages`, but generates nothing."""
 GENERATION: frozenset[str] = frozenset({"chat", "completions", "messages", "responses"})
 """Endpoints that redirects and splits touch."""
 
@@ -42,7 +44,7 @@ class RequestFacts:
     `None` (or an absent key) means the request does not carry the fact; a condition on it does not hold.
     """
 
-    endpoint: Endpoint
+    endpoint: Purpose
     requested_model: str
     arrived: datetime
     """Wall clock of arrival, UTC."""

@@ -258,6 +258,22 @@ async def test_tokens_are_counted_where_the_model_is_and_no_event_is_made(
     assert not gateway.events.events
 
 
+async def test_counting_tokens_is_not_split(start_gateway: Any, upstream: RawUpstream) -> None:
+    split = """
+policies:
+  - name: all-to-gpt
+    type: traffic_split
+    variants:
+      - {model: claude-sonnet-4-20250514, weight: 0}
+      - {model: gpt-4o, weight: 100}
+"""
+    gateway = await start_gateway(two_vendors(upstream.url) + split)
+    upstream.script = reply_json({"input_tokens": 14})
+    body = {"model": "claude-sonnet-4-20250514", "messages": QUESTION}
+    reply = await gateway.ask(body, "/v1/messages/count_tokens")
+    assert reply.json == {"input_tokens": 14}
+
+
 async def test_a_response_from_a_template_needs_a_target_that_passes_it(
     start_gateway: Any, gateway: Gateway, upstream: RawUpstream, other: RawUpstream
 ) -> None:
