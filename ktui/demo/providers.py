@@ -10,16 +10,18 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 from aiohttp import web
 
 from ktui.demo import message_form
+from ktui.demo.answer import Answer, Form
 from ktui.demo.vendors import Course, Fault, VendorProfile, draw_course, weather
-from ktui.demo.words import count_tokens, prompt_tokens, prose
+from ktui.demo.words import count_tokens, prompt_tokens
 from proxy.base.secret import Secret
 
-TOKENS_PER_CHUNK = 6
+_FORMS: Mapping[str, Form] = MappingProxyType({"/v1/messages": "message", "/v1/responses": "response"})
 _CREATED = 1_747_200_000
 _MAX_BODY = 32 * 1024 * 1024
 
@@ -65,6 +67,7 @@ class SimulatedVendor:
         app = web.Application(client_max_size=_MAX_BODY, middlewares=[self._guard])
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/messages", self._chat)
+        app.router.add_post("/v1/responses", self._chat)
         app.router.add_post("/v1/embeddings", self._embeddings)
         app.router.add_get("/v1/models", self._models)
         runner = self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
@@ -88,7 +91,10 @@ class SimulatedVendor:
                 raise _RefusedError(401, "invalid_api_key", "Incorrect API key provided.")
             answer: web.StreamResponse = await handler(request)
         except _RefusedError as error:
-            return error.answer(native=_is_native(request))
+            return error.answer(native=_form(request) == "message")
+        except web.HTTPNotFound:
+            missing = _RefusedError(404, "not_found", f"This simulated vendor has no {request.path}.")
+            return missing.answer(native=_form(request) == "message")
         return answer
 
     # -- routes
@@ -103,28 +109,24 @@ class SimulatedVendor:
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await _json(request)
-        messages = body.get("messages")
-        if not isinstance(messages, list) or not messages:
-            raise _RefusedError(
-                400, "invalid_request_error", "'messages' must be a list with a message in it."
-            )
+        messages = _messages(body, "input" if _form(request) == "response" else "messages")
         limit = _limit(body)
         course = self._course(str(body.get("model")), limit)
         if course.fault is not None:
             await self._wait(course.ttft_s)
             raise _fault_answer(course.fault)
-        answer = _Answer(
+        answer = Answer(
             self._served, str(body["model"]), course, limit, prompt_tokens(messages), self._random
         )
         if body.get("stream") is True:
-            frames = answer.events() if _is_native(request) else answer.frames(_wants_usage(body))
-            return await self._stream(request, answer, frames)
+            return await self._stream(
+                request, answer, answer.frames(_form(request), usage=_wants_usage(body))
+            )
         await self._wait(course.ttft_s + course.gap_s * answer.tokens)
-        whole = answer.message() if _is_native(request) else answer.whole()
-        return web.json_response(whole, headers=_identity(answer))
+        return web.json_response(answer.whole(_form(request)), headers=_identity(answer))
 
     async def _stream(
-        self, request: web.Request, answer: _Answer, frames: Iterator[tuple[bytes, int]]
+        self, request: web.Request, answer: Answer, frames: Iterator[tuple[bytes, int]]
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **_identity(answer)})
         await self._wait(answer.course.ttft_s)
@@ -175,77 +177,17 @@ class SimulatedVendor:
             await asyncio.sleep(seconds * self._pace)
 
 
-class _Answer:
-    """One chat answer: its text, its counts, its JSON."""
-
-    def __init__(
-        self, number: int, model: str, course: Course, limit: int | None, prompt: int, random: Random
-    ) -> None:
-        self.course = course
-        self.tokens = course.tokens if limit is None else min(course.tokens, limit)
-        self.id = f"chatcmpl-{number:08d}{random.getrandbits(48):012x}"
-        self._model = model
-        self._prompt = prompt
-        self._finish = "stop" if self.tokens == course.tokens else "length"
-        self._text = prose(random, self.tokens)
-
-    def _usage(self) -> dict[str, int]:
-        return {
-            "prompt_tokens": self._prompt,
-            "completion_tokens": self.tokens,
-            "total_tokens": self._prompt + self.tokens,
-        }
-
-    def _base(self, kind: str) -> dict[str, Any]:
-        return {"id": self.id, "object": kind, "created": int(time.time()), "model": self._model}
-
-    def whole(self) -> dict[str, Any]:
-        """The answer in one piece."""
-        message = {"role": "assistant", "content": self._text, "refusal": None}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self._finish}
-        return {**self._base("chat.completion"), "choices": [choice], "usage": self._usage()}
-
-    def message(self) -> dict[str, Any]:
-        """The answer in one piece, as an Anthropic message."""
-        return message_form.message(self.id, self._model, self._text, self._finish, self._usage())
-
-    def events(self) -> Iterator[tuple[bytes, int]]:
-        """That message as events, each with the tokens that are made before it is sent."""
-        return message_form.events(self.message(), _pieces(self._text.split()))
-
-    def frames(self, usage: bool) -> Iterator[tuple[bytes, int]]:
-        """The answer as frames, each with the tokens that are made before it is sent."""
-        for chunk, tokens in self._chunks(usage):
-            yield b"data: " + json.dumps(chunk).encode() + b"\n\n", tokens
-        yield b"data: [DONE]\n\n", 0
-
-    def _chunks(self, usage: bool) -> Iterator[tuple[dict[str, Any], int]]:
-        base = self._base("chat.completion.chunk")
-        extra = {"usage": None} if usage else {}
-
-        def chunk(delta: Mapping[str, str], finish: str | None = None) -> dict[str, Any]:
-            choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-            return {**base, "choices": [choice], **extra}
-
-        yield chunk({"role": "assistant", "content": ""}), 0
-        for piece, tokens in _pieces(self._text.split()):
-            yield chunk({"content": piece}), tokens
-        yield chunk({}, self._finish), 0
-        if usage:
-            yield {**base, "choices": [], "usage": self._usage()}, 0
+def _form(request: web.Request) -> Form:
+    return _FORMS.get(request.path, "chat")
 
 
-def _is_native(request: web.Request) -> bool:
-    return request.path == "/v1/messages"
-
-
-def _pieces(words: list[str]) -> Iterator[tuple[str, int]]:
-    """The text in chunks that join to it again, each with its number of tokens; the first is one token."""
-    start, size = 0, 1
-    while start < len(words):
-        part = words[start : start + size]
-        yield (" " if start else "") + " ".join(part), len(part) if start else 0
-        start, size = start + size, TOKENS_PER_CHUNK
+def _messages(body: Mapping[str, Any], name: str) -> list[Any]:
+    given = body.get(name)
+    if name == "input" and isinstance(given, str) and given:
+        return [{"role": "user", "content": given}]
+    if not isinstance(given, list) or not given:
+        raise _RefusedError(400, "invalid_request_error", f"'{name}' must be a list with a message in it.")
+    return given
 
 
 async def _json(request: web.Request) -> dict[str, Any]:
@@ -259,7 +201,7 @@ async def _json(request: web.Request) -> dict[str, Any]:
 
 
 def _limit(body: Mapping[str, Any]) -> int | None:
-    found = _first(body.get(name) for name in ("max_completion_tokens", "max_tokens"))
+    found = _first(body.get(name) for name in ("max_completion_tokens", "max_output_tokens", "max_tokens"))
     return max(1, found) if found is not None else None
 
 
@@ -272,7 +214,7 @@ def _wants_usage(body: Mapping[str, Any]) -> bool:
     return isinstance(options, dict) and options.get("include_usage") is True
 
 
-def _identity(answer: _Answer) -> dict[str, str]:
+def _identity(answer: Answer) -> dict[str, str]:
     return {"x-request-id": answer.id.replace("chatcmpl-", "req_")}
 
 

@@ -87,6 +87,24 @@ async def test_a_stream_ends_with_reason_and_usage_when_asked(
     assert [usage.completion_tokens for usage in usages] == ([count_tokens(text)] if asked else [])
 
 
+async def test_responses_whole_and_streamed(client: openai.AsyncOpenAI) -> None:
+    whole = await client.responses.create(model="gpt-4o", input="a parcel is late", max_output_tokens=9)
+    assert whole.status == "incomplete" and whole.usage is not None
+    assert whole.usage.output_tokens == count_tokens(whole.output_text) == 9
+    text, last = "", None
+    async with client.responses.stream(model="gpt-4o", input=MESSAGES) as stream:  # type: ignore[arg-type]
+        async for event in stream:
+            text += event.delta if event.type == "response.output_text.delta" else ""
+            last = event.type
+        final = await stream.get_final_response()
+    assert last == "response.completed" and final.output_text == text and count_tokens(text) > 20
+
+
+async def test_what_a_vendor_lacks_is_said_in_its_own_words(client: openai.AsyncOpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match="has no /v1/moderations"):
+        await client.moderations.create(input="a parcel")
+
+
 async def test_the_anthropic_vendor_speaks_the_same_wire() -> None:
     vendor = await started(ANTHROPIC)
     try:
