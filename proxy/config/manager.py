@@ -150,6 +150,10 @@ class ConfigManager:
         """One version with its text."""
         return await self._versions.find(str(self.path), digest)
 
+    async def version_at(self, moment_ms: int) -> StoredVersion | None:
+        """What had been applied last at `moment_ms` (milliseconds since 1970), with its text."""
+        return await self._versions.at(str(self.path), moment_ms)
+
     def surroundings(self) -> Surroundings:
         """What lint is told of this machine now."""
         return self._surroundings()

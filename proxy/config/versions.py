@@ -100,6 +100,10 @@ class VersionStore:
         """The version applied last from `path`, with its text."""
         return await self._one("path = ?", (path,))
 
+    async def at(self, path: str, moment_ms: int) -> StoredVersion | None:
+        """The version of the file at `path` that had been applied last at `moment_ms`, with its text."""
+        return await self._one("path = ? AND applied_at_ms <= ?", (path, moment_ms))
+
     async def _one(self, where: str, values: tuple[object, ...]) -> StoredVersion | None:
         rows = list(
             await self._open_connection.execute_fetchall(

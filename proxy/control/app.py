@@ -15,12 +15,14 @@ from proxy.control.event_routes import EventRoutes
 from proxy.control.feedback_routes import FeedbackRoutes
 from proxy.control.hub import Hub
 from proxy.control.metrics_routes import MetricsRoutes
+from proxy.control.moment import moment_of
 from proxy.control.openapi import document
+from proxy.control.past import past_of
 from proxy.control.policy_routes import PolicyRoutes
 from proxy.control.price_routes import PriceRoutes
 from proxy.control.problems import ApiError, json_response
 from proxy.control.screen_stream import ScreenStream
-from proxy.control.status import status, targets
+from proxy.control.status import status, status_then, targets
 
 
 def routes(hub: Hub) -> list[Route]:
@@ -37,7 +39,8 @@ def routes(hub: Hub) -> list[Route]:
 
     async def get_status(request: Request) -> Response:
         """The whole state of the gateway."""
-        return json_response(status(hub))
+        at = moment_of(request, hub)
+        return json_response(status(hub) if at is None else status_then(hub, await past_of(hub, at)))
 
     async def get_targets(request: Request) -> Response:
         """Targets, and whether each can be used."""

@@ -20,6 +20,8 @@ from proxy.control.problems import ApiError
 
 Role = Literal["viewer", "operator"]
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+AT_HEADER = "x-kt-at"
+"""Names an earlier moment that a question is about."""
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 
 
@@ -105,12 +107,11 @@ class Guard:
                 "send Authorization: Bearer with the token of this gateway",
                 "authorization",
             )
-        if (
-            token.role == "viewer"
-            and scope["method"] not in ("GET", "HEAD")
-            and not scope["path"].startswith("/v1/policy/")
-        ):
+        if token.role == "viewer" and _changes(scope):
             raise ApiError(403, "read_only", "this token may only read", "authorization")
+        if AT_HEADER in headers and _changes(scope):
+            message = "this is an earlier moment: nothing can be changed in it"
+            raise ApiError(409, "earlier_moment", message, AT_HEADER)
         scope["kt.token"] = token
 
     def _check_place(self, headers: Headers) -> None:
@@ -139,6 +140,11 @@ class Guard:
             if token.secret.matches(candidate):
                 found = token
         return found
+
+
+def _changes(scope: Scope) -> bool:
+    """Whether the request may change something: questions about a policy text carry it, so they are POSTs too."""
+    return scope["method"] not in ("GET", "HEAD") and not scope["path"].startswith("/v1/policy/")
 
 
 def _is_address(host: str) -> bool:

@@ -26,6 +26,8 @@ from proxy.config.state import (
 )
 from proxy.control.auth import caller
 from proxy.control.hub import Hub
+from proxy.control.moment import moment_of
+from proxy.control.past import past_of
 from proxy.control.problems import ApiError, json_body, json_response, refused_by_lint, text_field
 from proxy.control.status import errors_first, splits
 from proxy.control.version_counts import VersionCounts
@@ -57,7 +59,10 @@ class ConfigRoutes:
         ]
 
     async def get(self, request: Request) -> Response:
-        """What runs, with its text, and the file beside it."""
+        """What runs, with its text, and the file beside it; of an earlier moment what ran then."""
+        at = moment_of(request, self._hub)
+        if at is not None:
+            return await self._get_then(at)
         config = self._hub.config
         running, file = config.running, config.file
         body = {
@@ -77,6 +82,23 @@ class ConfigRoutes:
         }
         return json_response(body, headers={"ETag": f'"{body["hash"]}"'})
 
+    async def _get_then(self, at_ms: int) -> Response:
+        config = self._hub.config
+        then = await config.version_at(at_ms)
+        text = then.text or "" if then is not None else ""
+        digest = then.hash if then is not None else ""
+        file = {"state": "same", "reason": None, "hash": digest, "text": text, "diagnostics": []}
+        body = {
+            "number": then.number if then is not None else 0,
+            "hash": digest,
+            "text": text,
+            "path": str(config.path),
+            "name": config.path.name,
+            "diagnostics": [],
+            "file": file,
+        }
+        return json_response(body, headers={"ETag": f'"{digest}"'})
+
     async def put(self, request: Request) -> Response:
         """Write the file and run it."""
         body = await json_body(request)
@@ -86,7 +108,10 @@ class ConfigRoutes:
 
     async def versions(self, request: Request) -> Response:
         """Applied versions, newest first."""
-        versions = await self._hub.config.versions()
+        at = moment_of(request, self._hub)
+        versions = [
+            item for item in await self._hub.config.versions() if at is None or item.applied_at_ms <= at
+        ]
         events = await self._counts.of(versions)
         listed = [{**_version(item), "events": events.get(item.number)} for item in versions]
         return json_response({"versions": listed})
@@ -113,7 +138,9 @@ class ConfigRoutes:
 
     async def list_splits(self, request: Request) -> Response:
         """Each split: configured, observed, planned."""
-        return json_response({"splits": splits(self._hub)})
+        at = moment_of(request, self._hub)
+        found = splits(self._hub) if at is None else (await past_of(self._hub, at)).splits
+        return json_response({"splits": found})
 
     async def put_weights(self, request: Request) -> Response:
         """Change weights, planned weights or the live phase of a split: an edit of the file, then an apply."""

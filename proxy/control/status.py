@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from proxy.base.times import rfc3339
-from proxy.config.state import FileState, RunningVersion
+from proxy.config.state import FileState, RunningVersion, StoredVersion
 from proxy.control.hub import Hub
 from proxy.events.observed import SplitObserved
 from proxy.policy.diagnostics import Diagnostic
-from proxy.policy.plan import SplitPlan
+from proxy.policy.plan import Plan, SplitPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the status tells of the moment `at_ms`, milliseconds since 1970."""
+
+    at_ms: int
+    version: StoredVersion | None
+    """What ran then; None when nothing is known to have run."""
+    traffic: dict[str, Any]
+    splits: list[dict[str, Any]]
+    not_enforced: list[dict[str, Any]]
 
 
 def status(hub: Hub) -> dict[str, Any]:
@@ -37,6 +51,40 @@ def status(hub: Hub) -> dict[str, Any]:
     }
 
 
+def status_then(hub: Hub, past: Past) -> dict[str, Any]:
+    """The body of /v1/status as of an earlier moment; gateway, targets and counters are those of now."""
+    then = past.version
+    return {
+        **status(hub),
+        "at": rfc3339(past.at_ms),
+        "config": None if then is None else _config_then(hub, then, past.not_enforced),
+        "file": _FILE_THEN,
+        "traffic": past.traffic,
+        "splits": past.splits,
+        "notices": [],
+    }
+
+
+_FILE_THEN: dict[str, Any] = {"state": "same", "reason": None, "diagnostics": []}
+"""What the file said at an earlier moment is not kept unless it ran."""
+
+
+def _config_then(hub: Hub, then: StoredVersion, missing: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "number": then.number,
+        "hash": then.hash,
+        "short": then.hash[:7],
+        "path": str(hub.config.path),
+        "name": hub.config.path.name,
+        "applied_at": rfc3339(then.applied_at_ms),
+        "who": then.who,
+        "through": then.through,
+        "file": _FILE_THEN,
+        "warnings": [],
+        "not_enforced": missing,
+    }
+
+
 def config_summary(hub: Hub, running: RunningVersion) -> dict[str, Any]:
     """What runs, and how the file stands to it."""
     return {
@@ -50,15 +98,13 @@ def config_summary(hub: Hub, running: RunningVersion) -> dict[str, Any]:
         "through": running.through,
         "file": file_state(hub.config.file),
         "warnings": [item.to_json() for item in running.diagnostics if item.severity == "warning"],
-        "not_enforced": not_enforced(running),
+        "not_enforced": not_enforced_json(running.plan),
     }
 
 
-def not_enforced(running: RunningVersion) -> list[dict[str, Any]]:
+def not_enforced_json(plan: Plan) -> list[dict[str, Any]]:
     """What the file asks for and this version does not do."""
-    return [
-        {"policy": item.policy, "type": item.kind, "line": item.line} for item in running.plan.not_enforced
-    ]
+    return [{"policy": item.policy, "type": item.kind, "line": item.line} for item in plan.not_enforced]
 
 
 def file_state(file: FileState) -> dict[str, Any]:
@@ -110,7 +156,14 @@ def splits(hub: Hub) -> list[dict[str, Any]]:
     if running is None:
         return []
     now = hub.clock_ms()
-    return [_split(split, hub.metrics.split_observed(split.name, now)) for split in running.plan.splits]
+    return splits_json(running.plan.splits, lambda name: hub.metrics.split_observed(name, now))
+
+
+def splits_json(
+    planned: Iterable[SplitPlan], observed: Callable[[str], SplitObserved]
+) -> list[dict[str, Any]]:
+    """Each of the `planned` splits with what was observed of it."""
+    return [_split(split, observed(split.name)) for split in planned]
 
 
 def _split(split: SplitPlan, observed: SplitObserved) -> dict[str, Any]:
