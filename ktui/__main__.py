@@ -27,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _demo(_demo_parser().parse_args(given[1:]))
         if given[:1] == ["attach"]:
             return _attach(_attach_parser().parse_args(given[1:]))
+        if given[:1] == ["replay"]:
+            return _replay(_replay_parser().parse_args(given[1:]))
         return _open(_open_parser().parse_args(given))
     except _UsageError as error:
         return _complain(str(error))
@@ -48,7 +50,8 @@ def _open_parser() -> _Parser:
         prog="ktui",
         description="Run a gateway with a policy file and show what goes through it.",
         epilog="ktui demo: simulated vendors and traffic, nothing to set up.  "
-        "ktui attach URL: the screen of a gateway that runs elsewhere.  ./demo names a file.",
+        "ktui attach URL: the screen of a gateway that runs elsewhere.  "
+        "ktui replay FILE: the screen at an earlier moment.  ./demo names a file.",
     )
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="the policy file")
     parser.add_argument("--policy-config", type=Path, metavar="FILE", help="the same, as for kt gateway run")
@@ -70,6 +73,20 @@ def _attach_parser() -> _Parser:
     parser.add_argument("url", nargs="?", metavar="URL", help="its control API, http://host:port")
     parser.add_argument("--token", action="store_true", help="ask for the token (it is never an argument)")
     parser.add_argument("--insecure", action="store_true", help="allow http to another machine")
+    _add_state_dir(parser)
+    _add_theme(parser)
+    return parser
+
+
+def _replay_parser() -> _Parser:
+    parser = _Parser(
+        prog="ktui replay",
+        description="The screen at an earlier moment, of an exported file (json, jsonl, csv, parquet) or of "
+        "a store. [ and ] go a minute back and on, { and } an hour, @ to a moment, 0 to the end.",
+    )
+    parser.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE", help="what kt export wrote, or a state directory"
+    )
     _add_state_dir(parser)
     _add_theme(parser)
     return parser
@@ -132,6 +149,26 @@ def _attach(options: argparse.Namespace) -> int:
         raise _UsageError(str(error)) from None
     logging.getLogger().addHandler(logging.NullHandler())
     return run(lambda: AttachedSession(place, theme=options.theme, env=env))
+
+
+def _replay(options: argparse.Namespace) -> int:
+    _need_terminal()
+    from ktui.ending import run
+    from ktui.paths import state_dir
+    from ktui.replay.session import ReplayError, ReplaySession, find_recording
+
+    env = dict(os.environ)
+    try:
+        recording = find_recording(options.file, options.state_dir or state_dir(env))
+    except ReplayError as error:
+        raise _UsageError(str(error)) from None
+
+    def make() -> ReplaySession:
+        session = ReplaySession(recording, theme=options.theme, env=env)
+        _log_to(session.directory / "ktui.log")
+        return session
+
+    return run(make)
 
 
 def _open(options: argparse.Namespace) -> int:

@@ -20,9 +20,8 @@ from textual.widgets import ContentSwitcher, Static
 
 from ktui.answers import Config, EventRow, Status
 from ktui.ascii_filter import AsciiFilter
-from ktui.commands import EVERYWHERE, bindings
+from ktui.commands import EVERYWHERE, bindings, off_now
 from ktui.feed import Feed
-from ktui.frame_actions import FrameActions
 from ktui.geometry import HORIZONTAL_BREAKPOINTS, SMALLEST, VERTICAL_BREAKPOINTS
 from ktui.glyphs import wants_ascii
 from ktui.link import GatewayLink
@@ -32,6 +31,7 @@ from ktui.screens.pane import Pane
 from ktui.screens.registry import SCREENS
 from ktui.state import AppState
 from ktui.theme_watch import watch_themes
+from ktui.time_actions import TimeActions
 from ktui.widgets.footer_keys import FooterKeys
 from ktui.widgets.header_lines import Tab
 from ktui.widgets.note_line import NoteLine
@@ -42,7 +42,7 @@ Starter = Callable[[GatewayLink], Awaitable[None]]
 """Starts the gateway and connects the link; an exception's text is one sentence."""
 
 
-class KtuiApp(FrameActions, inherit_bindings=False):
+class KtuiApp(TimeActions, inherit_bindings=False):
     """The screen of one gateway, over its control API."""
 
     TITLE = "ktui"
@@ -67,6 +67,7 @@ class KtuiApp(FrameActions, inherit_bindings=False):
         demo: bool = False,
         starter: Starter | None = None,
         attached: str = "",
+        replay: str = "",
         theme: str | None = None,
         user_themes: Path | None = None,
         env: Mapping[str, str] | None = None,
@@ -75,7 +76,7 @@ class KtuiApp(FrameActions, inherit_bindings=False):
         environment = os.environ if env is None else env
         super().__init__(theme=theme, user_themes=user_themes, env=environment, **kwargs)
         self.link = link
-        self.state = AppState(demo=demo, attached=attached)
+        self.state = AppState(demo=demo, attached=attached, replay=replay)
         self.scheduler = Scheduler()
         self._starter = starter
         self._header = StatusHeader(self.state, self.open_screen, id="header")
@@ -106,7 +107,7 @@ class KtuiApp(FrameActions, inherit_bindings=False):
         self._start()
         self._watch_theme_files()
 
-    @work(exclusive=True, group="feed")
+    @work(exclusive=True, group="start")
     async def _start(self) -> None:
         if self._starter is not None:
             try:
@@ -114,7 +115,15 @@ class KtuiApp(FrameActions, inherit_bindings=False):
             except Exception as error:  # noqa: BLE001 - whatever it was, the screen says it and stays
                 self.feed_lost(str(error))
                 return
-        await Feed(self.link, self).run()
+        self.follow()
+
+    def follow(self) -> None:
+        """What is shown comes from the feed, until another moment is shown."""
+        self._feed()
+
+    @work(exclusive=True, group="feed")
+    async def _feed(self) -> None:
+        await Feed(self.link, self).run(self.state.moment)
 
     @work(exclusive=True, group="themes", exit_on_error=False)
     async def _watch_theme_files(self) -> None:
@@ -137,7 +146,8 @@ class KtuiApp(FrameActions, inherit_bindings=False):
         """The running version or the file changed."""
         self.state.config = config
         for pane in self.panes():
-            pane.on_config(config)
+            if self.state.moment is None or not pane.has_draft:
+                pane.on_config(config)
         self.scheduler.mark("header")
 
     def feed_events(self, rows: list[EventRow]) -> None:
@@ -176,15 +186,21 @@ class KtuiApp(FrameActions, inherit_bindings=False):
         self.frame_changed()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A screen that does not exist has no key."""
+        """A screen that does not exist has no key, nor has what cannot be done in the past."""
         if action.startswith("screen_"):
             return action.removeprefix("screen_") in self._panes
+        if off_now(action, self.state):
+            return False
         return super().check_action(action, parameters)
 
     def frame_changed(self) -> None:
         """Tabs, header and note, at once: the reader did something."""
         self.scheduler.now("header")
         self.scheduler.now("note")
+
+    def say_words(self, words: str) -> None:
+        """As `say`, for words that are safe to show."""
+        self.say(Text(words))
 
     def say(self, text: Text) -> None:
         """A message in the note line, until the cursor moves."""

@@ -21,7 +21,7 @@ PLACES = (EVERYWHERE, "lists", "charts", "live", "policy", "editor", "rollout", 
 KEY_NAMES = {
     "question_mark": "?", "colon": ":", "slash": "/", "backslash": "\\", "less_than_sign": "<",
     "greater_than_sign": ">", "minus": "-", "plus": "+", "equals_sign": "=", "apostrophe": "'",
-    "left_square_bracket": "[", "right_square_bracket": "]", "at": "@", "escape": "esc",
+    "left_square_bracket": "[", "right_square_bracket": "]", "left_curly_bracket": "{", "right_curly_bracket": "}", "at": "@", "escape": "esc",
 }  # fmt: skip
 
 NEVER_BOUND = frozenset(
@@ -57,6 +57,7 @@ def _needs_split(state: AppState) -> str:
 
 
 QUIT_HELP = "Asks when requests are in flight or a draft is open; the demo never asks."
+TIME_HELP = "Every screen shows that moment; what changes traffic is off until 0 shows the present again."
 FREEZE_HELP = "The body stands still; header and traffic go on, nothing is lost."
 
 
@@ -122,6 +123,12 @@ COMMANDS: tuple[Command, ...] = (
     Command("screen.history", "Go to History", ("7",), EVERYWHERE),
     Command("focus.next", "Next region", ("tab",), EVERYWHERE),
     Command("focus.previous", "Previous region", ("shift+tab",), EVERYWHERE),
+    Command("time.back", "A minute back, on all screens", ("left_square_bracket",), EVERYWHERE, TIME_HELP),
+    Command("time.forward", "A minute on", ("right_square_bracket",), EVERYWHERE, TIME_HELP),
+    Command("time.leap_back", "An hour back", ("left_curly_bracket",), EVERYWHERE),
+    Command("time.leap_forward", "An hour on", ("right_curly_bracket",), EVERYWHERE),
+    Command("time.goto", "Show a moment", ("at",), EVERYWHERE, TIME_HELP),
+    Command("time.now", "Show the present again", ("0",), EVERYWHERE),
     Command("theme.choose", "Choose a theme", (), EVERYWHERE, "Theme files are reloaded when saved."),
     Command(
         "app.screenshot",
@@ -227,6 +234,17 @@ COMMANDS: tuple[Command, ...] = (
     Command("dialog.confirm", "Do it", ("y",), "dialog", "Deaf for half a second, against keys typed ahead."),
     Command("dialog.cancel", "Cancel; has the focus", ("enter", "escape"), "dialog"),
 )
+
+
+_CHANGING = frozenset(
+    command.action.partition("(")[0] for command in COMMANDS if command.asks and command.id != "app.quit"
+)
+EARLIER = "an earlier moment is shown; 0 shows the present"
+
+
+def off_now(action: str, state: AppState) -> bool:
+    """Whether the action would change what runs while an earlier moment is shown."""
+    return state.moment is not None and action in _CHANGING
 
 
 def by_id(command_id: str) -> Command:

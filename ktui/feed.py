@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Protocol
 
 from ktui.answers import Config, EventRow, Status
@@ -39,10 +40,14 @@ class Feed:
         self._patience = patience
         self._failures = 0
 
-    async def run(self) -> None:
-        """Until cancelled."""
+    async def run(self, at: datetime | None = None) -> None:
+        """Until cancelled. With `at` there is but one moment to tell of: then until that is told."""
         while True:
             try:
+                if at is not None:
+                    self._listener.feed_status(await self._link.status())
+                    await self._catch_up()
+                    return
                 await self._once()
             except LinkError as error:
                 if self._link.connected:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -29,6 +30,7 @@ from proxy.base.secret import Secret
 
 Answer = TypeVar("Answer")
 
+AT_HEADER = "x-kt-at"
 REPLAY_WITHIN_S = 60.0
 """How long a replay of recorded requests may take: its process may have to start first."""
 
@@ -44,11 +46,20 @@ class Unreachable(LinkError):
 class Refused(LinkError):
     """The gateway answered with an error."""
 
-    def __init__(self, message: str, status: int, code: str = "", where: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        status: int,
+        code: str = "",
+        where: str = "",
+        columns: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.where = where
+        self.columns = columns
+        """Where the fault in the text that was sent begins, and the column after its end, from 1; None: not told."""
 
 
 class Conflict(Refused):
@@ -70,14 +81,14 @@ class LintRefused(Refused):
 
 @dataclass(frozen=True, slots=True)
 class StreamMessage:
-    """One message of /v1/stream: `events`, `status` or `config`; `data` is raw JSON."""
+    """One server-sent event (of /v1/stream: `events`, `status` or `config`); `data` is raw JSON."""
 
     kind: str
     data: bytes
 
     def decode(self, as_type: type[Answer]) -> Answer:
         """The data as `as_type`; LinkError when it does not fit."""
-        return _decoded(self.data, as_type, f"/v1/stream {self.kind}")
+        return _decoded(self.data, as_type, f"the stream's {self.kind}")
 
 
 class _Splits(msgspec.Struct):
@@ -133,6 +144,14 @@ class GatewayLink:
             verify=verify,
             trust_env=False,
         )
+
+    def show_moment(self, at: datetime | None) -> None:
+        """From now on every answer is as of `at` (with a zone); None: of the present again."""
+        headers = self._open().headers
+        if at is None:
+            headers.pop(AT_HEADER, None)
+        else:
+            headers[AT_HEADER] = at.isoformat(timespec="milliseconds")
 
     @property
     def connected(self) -> bool:
@@ -239,11 +258,27 @@ class GatewayLink:
         """The models served by name, at each target, with what they cost."""
         return (await self._get("/v1/prices", _Prices)).prices
 
-    async def events(self, *, limit: int = 500, before_seq: int | None = None) -> tuple[EventRow, ...]:
-        """The newest `limit` requests, newest first; with `before_seq` those before it."""
-        params: dict[str, str | int] = {"limit": limit, "unknown": "null"}
+    async def events(
+        self,
+        *,
+        limit: int = 500,
+        before_seq: int | None = None,
+        after_seq: int | None = None,
+        oldest: bool = False,
+        window: Mapping[str, str] | None = None,
+    ) -> tuple[EventRow, ...]:
+        """The newest `limit` requests, newest first, or with `oldest` the oldest ones, oldest first.
+
+        `before_seq`, `after_seq` leave out what is not before or after them; `window` narrows further, as the
+        API names it: `filter`, `since`, `until`, `at`.
+        """
+        params: dict[str, str | int] = {"limit": limit, "unknown": "null", **(window or {})}
         if before_seq is not None:
             params["before_seq"] = before_seq
+        if after_seq is not None:
+            params["after_seq"] = after_seq
+        if oldest:
+            params["order"] = "oldest"
         data = await self._bytes("GET", "/v1/events", params=params)
         if data.lstrip()[:1] == b"[":
             return _decoded(data, tuple[EventRow, ...], "/v1/events")
@@ -262,11 +297,17 @@ class GatewayLink:
             await self._bytes("GET", "/v1/metrics/series", params=params), Series, "/v1/metrics/series"
         )
 
-    async def stream(self) -> AsyncIterator[StreamMessage]:
+    def stream(self) -> AsyncGenerator[StreamMessage, None]:
         """Messages of /v1/stream until it ends; Unreachable when it breaks or is silent for 30 s."""
+        return self.messages("/v1/stream")
+
+    async def messages(
+        self, path: str, params: Mapping[str, str | int] | None = None
+    ) -> AsyncGenerator[StreamMessage, None]:
+        """The server-sent events of `path` until they end; Unreachable when it breaks or is silent for 30 s."""
         timeout = httpx.Timeout(10.0, connect=2.0, read=30.0)
         try:
-            async with self._open().stream("GET", "/v1/stream", timeout=timeout) as response:
+            async with self._open().stream("GET", path, params=params, timeout=timeout) as response:
                 if response.status_code != 200:
                     raise _error(response.status_code, await response.aread())
                 async for message in _sse(response.aiter_lines()):
@@ -345,6 +386,7 @@ def _error(status: int, content: bytes) -> Refused:
         except msgspec.ValidationError:
             problems = ()
         return LintRefused(message, problems)
-    return Refused(
-        message, status, sanitise(error.get("code", ""), 60), sanitise(error.get("where", ""), 120)
-    )
+    start, end = body.get("column"), body.get("end_column")
+    columns = (start, end) if isinstance(start, int) and isinstance(end, int) else None
+    where = sanitise(error.get("where", ""), 120)
+    return Refused(message, status, sanitise(error.get("code", ""), 60), where, columns)

@@ -10,7 +10,7 @@ from rich.text import Text
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.dom import DOMNode
 
-from ktui.commands import COMMANDS, EVERYWHERE, Command
+from ktui.commands import COMMANDS, EARLIER, EVERYWHERE, Command, off_now
 from ktui.state import AppState
 from ktui.themes import role
 
@@ -31,7 +31,9 @@ class RegistryProvider(Provider):
         for command in COMMANDS:
             if command.id.startswith(_SKIPPED):
                 continue
-            reason = command.enabled(state) if isinstance(state, AppState) else ""
+            reason = ""
+            if isinstance(state, AppState):
+                reason = EARLIER if off_now(command.action, state) else command.enabled(state)
             if not reason and command.where != EVERYWHERE and command.id not in active:
                 continue
             if command.id.startswith("screen.") and command.id not in active:

@@ -25,6 +25,10 @@ class AppState:
     config: Config | None = None
     link: LinkHealth = field(default_factory=LinkHealth)
     frozen_at: datetime | None = None
+    moment: datetime | None = None
+    """The earlier moment that is shown, local time; None: the present."""
+    replay: str = ""
+    """Name of the recording that is shown; empty: a gateway."""
     demo: bool = False
     attached: str = ""
     """The host we are attached to; empty for the embedded gateway."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
 
 from rich.text import Text
@@ -10,6 +11,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from ktui.answers import Config, EventRow, Status
+from ktui.commands import off_now
 from ktui.link import GatewayLink
 from ktui.state import AppState
 
@@ -44,6 +46,10 @@ class Pane(Widget):
         self.link = link
         self.state = state
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing changes what runs while an earlier moment is shown."""
+        return False if off_now(action, self.state) else super().check_action(action, parameters)
+
     def on_status(self, status: Status) -> None:
         """A new status arrived (at most once a second). `state.status` is already this one."""
 
@@ -55,6 +61,12 @@ class Pane(Widget):
 
     def on_link(self, reachable: bool) -> None:
         """The control API went away or came back."""
+
+    def on_moment(self, at: datetime | None) -> None:
+        """Another moment is shown from now on; None: the present. What was drawn is of no use any more.
+
+        Status and events of that moment follow; whatever else a pane shows it asks the link for again.
+        """
 
     def on_frozen(self, frozen: bool) -> None:
         """The picture was frozen or thawed; a frozen body stands still and loses nothing."""

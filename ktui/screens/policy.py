@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from typing import ClassVar
 
 from rich.text import Text
@@ -92,6 +93,11 @@ class PolicyPane(PolicyActions):
             if self.editor.text != text:
                 self.editor.show_text(text, undoable=self._loaded)
             self._loaded = True
+        self.changed()
+
+    def on_moment(self, at: datetime | None) -> None:
+        """The text of an earlier moment can be read only; a draft stays, and stays as it is."""
+        self.editor.read_only = at is not None
         self.changed()
 
     def watch_shown(self, shown: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from rich.text import Text
 
@@ -13,6 +14,7 @@ from ktui.glyphs import arm_glyph
 from ktui.number_words import clock, duration_ms, moment, per_second, percent, share, sum_cost
 from ktui.state import AppState
 from ktui.themes import arm_role, role
+from ktui.when import moment_words
 from ktui.widgets.fit import Field, Placed, fit
 from ktui.widgets.sparkline import spark
 from proxy.base.sanitise import sanitise
@@ -101,6 +103,7 @@ class HeaderLines:
             "draining": (f"◐ draining {gateway.in_flight}", "warn"),
             "not_ready": (f"✗ not ready{reason}", "bad"),
             "stopped": (f"✗ stopped{reason}", "bad"),
+            "replay": (f"‖ replay{reason}", "paused"),
         }.get(gateway.state, (f"? {sanitise(gateway.state, 20)}", "unknown"))
         bare = Text(no_wrap=True, end="").append(word, f"bold {role(self._app, name)}")
         text = role(self._app, "text")
@@ -259,7 +262,10 @@ class HeaderLines:
         joined = " · ".join(badges)
         tail = f"{joined[:11]}…" if len(joined) > 12 else joined
         fields.append(Field("badges", (self._t((joined, "info")), self._t((tail, "info")), Text()), 0))
-        if state.frozen_at is not None:
+        if state.moment is not None:
+            then = f"‖ replay {moment_words(state.moment, datetime.now().astimezone())}"
+            fields.append(Field("replay", (self._t((then, "paused")),), 0))
+        elif state.frozen_at is not None:
             fields.append(Field("frozen", (self._t((f"‖ frozen at {clock(state.frozen_at)}", "paused")),), 0))
         if status is not None:
             dropped = sum(status.events.dropped.values())

@@ -87,7 +87,13 @@ class ConfigRoutes:
         then = await config.version_at(at_ms)
         text = then.text or "" if then is not None else ""
         digest = then.hash if then is not None else ""
-        file = {"state": "same", "reason": None, "hash": digest, "text": text, "diagnostics": []}
+        file: dict[str, Any] = {
+            "state": "same",
+            "reason": None,
+            "hash": digest,
+            "text": text,
+            "diagnostics": [],
+        }
         body = {
             "number": then.number if then is not None else 0,
             "hash": digest,

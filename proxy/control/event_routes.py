@@ -14,6 +14,7 @@ from starlette.routing import Route
 from proxy.base.times import now_ms, parse_moment
 from proxy.control.feedback_routes import feedback_json
 from proxy.control.hub import Hub
+from proxy.control.moment import moment_of, seen_from
 from proxy.control.problems import ApiError, json_response
 from proxy.events.errors import StoreError
 from proxy.events.event import Event
@@ -49,7 +50,8 @@ class EventRoutes:
     async def listing(self, request: Request) -> Response:
         """Events of a window, newest first."""
         given = _parameters(request, LIST_PARAMETERS)
-        query, unknown_null = _query(given), _unknown_null(given)
+        moment = moment_of(request, self._hub)
+        query, unknown_null = seen_from(_query(given, moment), moment), _unknown_null(given)
         form = given.get("format", "json")
         writers: Mapping[str, tuple[str, Callable[[EventQuery, bool], AsyncIterator[bytes]]]] = {
             "json": ("application/json", self._json),
@@ -170,10 +172,11 @@ def _parameters(request: Request, known: tuple[str, ...]) -> dict[str, str]:
     return given
 
 
-def _query(given: Mapping[str, str]) -> EventQuery:
+def _query(given: Mapping[str, str], now_is: int | None = None) -> EventQuery:
     """The query asked for. Spans in it count back from `at`, so that every page of a long read means the same window."""
-    at = _moment(given, "at", now_ms())
-    now = now_ms() if at is None else at
+    clock = now_ms() if now_is is None else now_is
+    at = _moment(given, "at", clock)
+    now = clock if at is None else at
     return EventQuery(
         since_ms=_moment(given, "since", now),
         until_ms=_moment(given, "until", now),

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from proxy.base.money import to_decimal_string
 from proxy.base.times import parse_moment, parse_span
 from proxy.control.hub import Hub
+from proxy.control.moment import moment_of, now_of
 from proxy.control.problems import ApiError, json_response
 from proxy.events.errors import StoreError
 from proxy.events.live_metrics import SETTLE_MS, Series, SeriesLine
@@ -46,13 +47,16 @@ class MetricsRoutes:
         """Requests, errors, latency and cost: of the last moments, or by group over a window."""
         given = request.query_params
         window_ms = _span(given, "window", "60s")
-        if window_ms <= LIVE_MS and not {"group_by", "since", "until"} & given.keys():
+        moment = moment_of(request, self._hub)
+        if window_ms <= LIVE_MS and moment is None and not {"group_by", "since", "until"} & given.keys():
             return json_response(
                 self._hub.metrics.summary(window_ms // 1_000, self._hub.clock_ms()).to_json()
             )
-        now = self._hub.clock_ms()
+        now = now_of(request, self._hub)
         since = _moment(given, "since", now)
         until = _moment(given, "until", now)
+        if moment is not None:
+            until = moment if until is None else min(until, moment)
         since = now - window_ms if since is None else since
         if until is not None and until <= since:
             raise ApiError(400, "bad_parameter", "until must be later than since", "until")
@@ -75,8 +79,9 @@ class MetricsRoutes:
             raise ApiError(400, "bad_parameter", f"metric must be one of {', '.join(METRICS)}", "metric")
         group_by = _group_by(given)
         window_ms, step_ms = _span(given, "window", "15m"), _span(given, "step", "10s")
-        now = self._hub.clock_ms()
-        if window_ms <= LIVE_MS and group_by in ("all", "variant"):
+        moment = moment_of(request, self._hub)
+        now = now_of(request, self._hub)
+        if window_ms <= LIVE_MS and moment is None and group_by in ("all", "variant"):
             live = self._hub.metrics.series(
                 metric,
                 "variant" if group_by == "variant" else "all",
@@ -90,7 +95,7 @@ class MetricsRoutes:
             smallest, -(-step_ms // smallest) * smallest, -(-window_ms // MAX_POINTS // smallest) * smallest
         )
         first = (now - window_ms) // step_ms * step_ms
-        wanted = Wanted(group_by, first, None, step_ms, _sketches(metric))
+        wanted = Wanted(group_by, first, moment, step_ms, _sketches(metric))
         return json_response(self._series(await self._read(wanted), metric, wanted, now).to_json())
 
     def _series(self, found: Found, metric: str, wanted: Wanted, now: int) -> Series:

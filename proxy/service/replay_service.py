@@ -28,9 +28,11 @@ from proxy.service.options import join_address
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What is looked at. `directory` holds events.db, and the versions.db of `policy` where there is one."""
+    """What is looked at. `directory` holds events.db."""
 
     directory: Path
+    versions: Path
+    """The versions of `policy`: a copy that may be written to; it need not exist."""
     name: str
     """What it is called on the screen."""
     policy: Path = Path("policy.yaml")
@@ -67,7 +69,7 @@ class ReplayService:
         self._archive = archive
         self._env = env
         self._store = ArchivedStore(archive.directory / "events.db")
-        self._versions = VersionStore(archive.directory / "versions.db")
+        self._versions = VersionStore(archive.versions)
         info = GatewayInfo(
             version=package_version("ktui"),
             pid=os.getpid(),
