@@ -272,7 +272,7 @@ class HeaderLines:
             if dropped:
                 fields.append(Field("dropped", (self._t((f"! {dropped:,} dropped", "warn")),), 0))
             newest = moment(status.events.last_timestamp)
-            if newest is not None:
+            if newest is not None and state.moment is None:
                 fields.append(Field("time", (self._t((clock(newest), "strong")), Text()), 0))
         return self._dotted(fields)
 

@@ -22,6 +22,7 @@ from proxy.control.policy_routes import PolicyRoutes
 from proxy.control.price_routes import PriceRoutes
 from proxy.control.problems import ApiError, json_response
 from proxy.control.screen_stream import ScreenStream
+from proxy.control.search_routes import SearchRoutes
 from proxy.control.status import status, status_then, targets
 
 
@@ -63,6 +64,7 @@ def routes(hub: Hub) -> list[Route]:
         *MetricsRoutes(hub).routes(),
         Route("/v1/stream", ScreenStream(hub).__call__, methods=["GET"]),
         *ConfigRoutes(hub).routes(),
+        *SearchRoutes(hub).routes(),
         *EventRoutes(hub).routes(),
         *FeedbackRoutes(hub).routes(),
         *PolicyRoutes(hub).routes(),

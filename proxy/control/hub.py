@@ -13,7 +13,8 @@ from proxy.control.worker import Worker
 from proxy.events.feedback import Feedback, Kept
 from proxy.events.live_metrics import LiveMetrics
 from proxy.events.rollups.read import Found, Wanted
-from proxy.events.store import EventStore
+from proxy.events.sqlite_plan import Plan
+from proxy.events.store import EventQuery, EventStore
 from proxy.prices.listing import Priced
 
 
@@ -74,6 +75,9 @@ class CountedStore(EventStore, Protocol):
     async def unpriced(self, since_ms: int) -> list[tuple[str, str, int]]:
         """(target, model, requests) since then whose cost is not known."""
 
+    async def way_of(self, query: EventQuery) -> tuple[int, int, Plan]:
+        """Lowest and highest seq at which `query` can find anything, and the cheapest way through them."""
+
     async def rollups(self, wanted: Wanted) -> Found:
         """Figures of a window by one dimension."""
 
@@ -104,4 +108,11 @@ class Hub:
     state_dir: Path = field(default_factory=Path)
     """Where the stores are, for work that reads them in another process."""
     worker: Worker = field(default_factory=Worker)
+    searcher: Worker = field(default_factory=Worker)
+    """For searches: none of them waits behind a long replay."""
     clock_ms: Callable[[], int] = now_ms
+
+    async def close(self) -> None:
+        """End the processes that work for the routes."""
+        await self.worker.close()
+        await self.searcher.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import get_args
 
+from proxy.control.event_query import ORDERS
 from proxy.control.event_routes import LIST_PARAMETERS, STREAM_PARAMETERS
 from proxy.control.feedback_routes import KEY_LIMIT
 from proxy.control.openapi_schema import (
@@ -25,6 +26,7 @@ from proxy.control.openapi_schema import (
     said,
     text,
 )
+from proxy.control.search_routes import SEARCH_PARAMETERS
 from proxy.events.feedback import COMMENT_LIMIT, LABEL_LIMIT
 from proxy.events.metrics import METRICS
 from proxy.events.rollups.cells import DIMENSIONS
@@ -69,6 +71,8 @@ _EVENT_QUERY: dict[str, Schema] = {
     "format": one_of("json", "jsonl", "csv"),
     "unknown": one_of("null", "zero"),
     "filter": said(TEXT, "An expression of the filter language."),
+    "order": said(one_of(*ORDERS), "What comes first, and what limit keeps."),
+    "fields": said(TEXT, "Names parted by commas; those of the metadata with a dot, as metadata.ab_tag."),
     "at": said(TEXT, "When spans count back from; now."),
 }
 
@@ -145,6 +149,9 @@ SHAPES: dict[tuple[str, str], Shape] = {
         kinds=(JSON, "application/x-ndjson", "text/csv"),
         query=_event_query(LIST_PARAMETERS),
         errors=(400, 503),
+    ),
+    ("GET", "/v1/events/search"): Shape(
+        TEXT, kinds=(EVENTS,), query=_event_query(SEARCH_PARAMETERS), errors=(400, 503)
     ),
     ("GET", "/v1/events/stream"): Shape(
         TEXT, kinds=(EVENTS,), query=_event_query(STREAM_PARAMETERS), errors=(400,)

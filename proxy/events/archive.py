@@ -11,6 +11,7 @@ from proxy.events.event import Event
 from proxy.events.feedback import Feedback, Kept
 from proxy.events.rollups.cells import Cell
 from proxy.events.rollups.read import Found, Wanted
+from proxy.events.sqlite_plan import Plan
 from proxy.events.sqlite_reader import EventReader
 from proxy.events.store import Counters, EventQuery, Listener
 
@@ -67,6 +68,10 @@ class ArchivedStore:
     async def unpriced(self, since_ms: int) -> list[tuple[str, str, int]]:
         """See CountedStore."""
         return await self._reader.unpriced(since_ms)
+
+    async def way_of(self, query: EventQuery) -> tuple[int, int, Plan]:
+        """See CountedStore."""
+        return await self._reader.way_of(query)
 
     async def rollups(self, wanted: Wanted) -> Found:
         """See CountedStore."""

@@ -118,6 +118,11 @@ class EventReader:
                 found.setdefault(value, Cell()).merge(cell)
         return found
 
+    async def way_of(self, query: EventQuery) -> tuple[int, int, Plan]:
+        """Lowest and highest seq at which `query` can find anything, and the cheapest way through them."""
+        low, high = await self._bounds(query)
+        return low, high, await plan(query, low, high, self._rows, PAGE)
+
     async def query(self, query: EventQuery) -> AsyncIterator[Event]:
         """The events of `query` in pages. Rows inserted after the first page are left out.
 
@@ -129,7 +134,7 @@ class EventReader:
         if low > high:
             return
         way = await plan(query, low, high, self._rows, PAGE)
-        if query.ascending and query.limit is not None:
+        if query.ascending and query.limit is not None and not query.keep_oldest:
             low = await self._newest_from(low, high, way, query.limit)
         left = query.limit
         while low <= high:

@@ -21,6 +21,7 @@ from proxy.events.journal import Journal
 from proxy.events.retention import Limits
 from proxy.events.rollups import fold
 from proxy.events.rollups.read import Found, Wanted
+from proxy.events.sqlite_plan import Plan
 from proxy.events.sqlite_reader import EventReader
 from proxy.events.sqlite_writer import Writer
 from proxy.events.store import Counters, EventQuery, Listener
@@ -182,6 +183,10 @@ class SqliteEventStore:
             self._limits = limits
             self._tidy_at = 0.0
             self._work.set()
+
+    async def way_of(self, query: EventQuery) -> tuple[int, int, Plan]:
+        """See EventReader."""
+        return await self._reader.way_of(query)
 
     async def rollups(self, wanted: Wanted) -> Found:
         """See EventReader."""

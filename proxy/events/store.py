@@ -23,8 +23,10 @@ class EventQuery:
     after_seq: int | None = None
     before_seq: int | None = None
     limit: int | None = None
-    """Keeps the newest."""
+    """Keeps the newest, or with `keep_oldest` the oldest."""
     ascending: bool = False
+    keep_oldest: bool = False
+    """Only where `ascending`."""
     where: Expression | None = None
     """What else must hold, in the filter language."""
 

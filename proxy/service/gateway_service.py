@@ -138,7 +138,7 @@ class GatewayService:
         for listener in self._listeners[1:]:
             await listener.stop(0)
         self._listeners.clear()
-        await self.hub.worker.close()
+        await self.hub.close()
         await self.config.stop()
         await self._transport.close()
         await self._store.close()

@@ -103,7 +103,7 @@ class ReplayService:
         """Let go of everything."""
         if self._listener is not None:
             await self._listener.stop(0)
-        await self.hub.worker.close()
+        await self.hub.close()
         await self._store.close()
         await self._versions.close()
 
