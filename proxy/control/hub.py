@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from proxy.base.times import now_ms
+from proxy.base.worker import Worker
 from proxy.config.manager import ConfigManager
-from proxy.control.worker import Worker
 from proxy.events.feedback import Feedback, Kept
 from proxy.events.live_metrics import LiveMetrics
 from proxy.events.rollups.read import Found, Wanted

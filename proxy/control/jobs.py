@@ -14,6 +14,7 @@ from typing import Any
 
 from proxy.base.money import to_decimal_string
 from proxy.base.times import rfc3339
+from proxy.base.worker import JobError
 from proxy.config.state import text_hash
 from proxy.events.recorded_requests import read_requests, usage_of
 from proxy.policy.diagnostics import Diagnostic
@@ -31,7 +32,7 @@ from proxy.prices.book import PriceBook
 SHOW_KINDS = ("changed", "blocked", "unblocked", "redirected", "cannot_tell", "move", "policy")
 
 
-class DraftError(ValueError):
+class DraftError(JobError, ValueError):
     """A text with errors, which no request can be replayed against."""
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:

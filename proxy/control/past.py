@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from proxy.base.worker import WorkerError
 from proxy.control.hub import Hub
 from proxy.control.jobs import DraftError, clean_plan, portable
 from proxy.control.problems import ApiError
 from proxy.control.status import Past, not_enforced_json, splits_json
-from proxy.control.worker import WorkerError
 from proxy.events.arrivals import read_arrivals
 from proxy.events.errors import StoreError
 from proxy.events.live_metrics import LiveMetrics

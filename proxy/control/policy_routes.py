@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from proxy.base.times import parse_moment
+from proxy.base.worker import WorkerError
 from proxy.control.explain_jobs import (
     RequestWanted,
     explain_event,
@@ -33,7 +34,6 @@ from proxy.control.jobs import (
     portable,
 )
 from proxy.control.problems import ApiError, json_body, json_response, refused_by_lint, text_field
-from proxy.control.worker import WorkerError
 from proxy.events.errors import StoreError
 from proxy.events.recorded_requests import request_of
 from proxy.policy.facts import Endpoint

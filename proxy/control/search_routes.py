@@ -13,11 +13,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from proxy.base.times import rfc3339
+from proxy.base.worker import WorkerError
 from proxy.control.event_query import event_query, parameters, unknown_as_null
 from proxy.control.hub import Hub
 from proxy.control.moment import moment_of, seen_from
 from proxy.control.problems import ApiError
-from proxy.control.worker import WorkerError
 from proxy.events.errors import StoreError
 from proxy.events.search import Hits, Stretch, search_stretch
 from proxy.events.sqlite_plan import Plan

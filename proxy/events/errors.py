@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from proxy.base.worker import JobError
 
-class StoreError(Exception):
+
+class StoreError(JobError):
     """The store cannot be opened or read; the text is one sentence for the operator."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import aiosqlite
 
+from proxy.events.rollups.fold import score_changed
+
 LABEL_LIMIT = 64
 COMMENT_LIMIT = 2_000
 """Characters."""
@@ -96,15 +98,20 @@ async def _write_one(connection: aiosqlite.Connection, given: Feedback) -> Kept 
         )
         if earlier:
             return Kept(from_row(earlier[0]), is_new=False)
-    found = list(await connection.execute_fetchall("SELECT seq FROM events WHERE id = ?", (given.event_id,)))
+    found = list(
+        await connection.execute_fetchall(
+            "SELECT seq, quality_score FROM events WHERE id = ?", (given.event_id,)
+        )
+    )
     if not found:
         return None
-    seq = found[0][0]
+    seq, before = found[0]
     cursor = await connection.execute(
         "INSERT INTO event_feedback (event_seq, given_ms, who, score, label, comment, request_key) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
         (seq, given.given_ms, given.who, given.score, given.label, given.comment, given.request_key),
     )
     if given.score is not None:
+        await score_changed(connection, seq, before, given.score)
         await connection.execute("UPDATE events SET quality_score = ? WHERE seq = ?", (given.score, seq))
     return Kept(replace(given, id=cursor.lastrowid or 0), is_new=True)

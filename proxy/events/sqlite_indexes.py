@@ -63,6 +63,21 @@ SCHEMA = (
 )
 """Statements that add all of it to a store that has events."""
 
+LEANER = (
+    # The writer adds these rows itself: the trigger cost as much as the rest of an insert.
+    "DROP TRIGGER events_policies_new",
+    # Most often the variant was chosen by the user, whose digest `events_unit` has then.
+    "DROP INDEX events_user",
+    f"CREATE INDEX events_user ON events ({USER_EXPRESSION}) "
+    f"WHERE {USER_EXPRESSION} IS NOT NULL AND {USER_EXPRESSION} IS NOT unit_digest",
+)
+"""Statements that make inserting cheaper in a store that has all of it."""
+ONLY_WHERE: Mapping[str, str] = MappingProxyType(
+    {USER_EXPRESSION: f" AND {USER_EXPRESSION} IS NOT NULL AND {USER_EXPRESSION} IS NOT unit_digest"}
+)
+"""What a search by an expression must say for its index to be used; the rest is found by another index."""
+NEW_POLICIES = "INSERT OR IGNORE INTO events_policies (policy, event_seq) VALUES (?, ?)"
+
 UPDATE_BLOCKS = (
     _BLOCKS_OF.format(where="WHERE seq > ?")
     + " ON CONFLICT (block) DO UPDATE SET first_ms = min(first_ms, excluded.first_ms), "

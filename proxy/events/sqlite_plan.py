@@ -13,7 +13,7 @@ from typing import Any as AnyValue
 
 from proxy.events.filter import bounds, to_sql
 from proxy.events.filter.expression import All, Any, Contains, Expression, Has, Metadata, Not, Range, Text
-from proxy.events.sqlite_indexes import INDEXES, NEVER_NULL, USER_EXPRESSION
+from proxy.events.sqlite_indexes import INDEXES, NEVER_NULL, ONLY_WHERE, USER_EXPRESSION
 from proxy.events.store import EventQuery
 
 MAX_WALKS = 40
@@ -141,7 +141,8 @@ def _given(query: EventQuery) -> list[tuple[Walk, ...]]:
 
 
 def _walk(column: str, value: AnyValue) -> Walk:
-    return Walk(f"events INDEXED BY {INDEXES[column]} WHERE {column} = ?", "seq", (value,))
+    only = ONLY_WHERE.get(column, "")
+    return Walk(f"events INDEXED BY {INDEXES[column]} WHERE {column} = ?{only}", "seq", (value,))
 
 
 def _parts(expression: Expression | None) -> Iterator[Expression]:

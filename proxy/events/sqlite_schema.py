@@ -14,9 +14,10 @@ from proxy.events.codec import FIELDS
 from proxy.events.errors import StoreError
 from proxy.events.feedback import SCHEMA as FEEDBACK
 from proxy.events.rollups import fold
+from proxy.events.sqlite_indexes import LEANER
 from proxy.events.sqlite_indexes import SCHEMA as FINDING
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 QUICK_CHECK_BYTES = 64 * 1024 * 1024
 """Largest file whose soundness is checked at start; beyond it the check would hold the start up."""
 _WAL_LIMIT = 64 * 1024 * 1024
@@ -83,6 +84,7 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
     3: FEEDBACK,
     4: FINDING,
     5: fold.SCHEMA,
+    6: (*LEANER, *fold.ANEW),
 }
 """What leads to each version, from the one before."""
 

@@ -11,15 +11,16 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from proxy.base.sanitise import sanitise
+from proxy.base.worker import Worker
 from proxy.events.backlog import Backlog
 from proxy.events.codec import prepare
 from proxy.events.errors import StoreError
 from proxy.events.event import Event
 from proxy.events.feedback import Feedback, Kept
 from proxy.events.feedback_queue import FeedbackQueue
+from proxy.events.folding import Folding
 from proxy.events.journal import Journal
 from proxy.events.retention import Limits
-from proxy.events.rollups import fold
 from proxy.events.rollups.read import Found, Wanted
 from proxy.events.sqlite_plan import Plan
 from proxy.events.sqlite_reader import EventReader
@@ -32,8 +33,6 @@ BATCH_S = 0.1
 OPEN_WITHIN_S = 5.0
 CLOSE_WITHIN_S = 5.0
 """How long a database that takes nothing may hold up the end; what is left stays in the journal."""
-FOLD_EVERY_S = 2.0
-"""How far the roll-ups may be behind the events."""
 TIDY_EVERY_S = 60.0
 """How often it is looked for events to forget."""
 _BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
@@ -42,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 
 class SqliteEventStore:
-    """Events in one SQLite file, with a journal directory of their own."""
+    """Events in one SQLite file, with a journal directory of their own. `worker` counts for the roll-ups."""
 
     def __init__(
         self,
@@ -53,6 +52,7 @@ class SqliteEventStore:
         close_within_s: float = CLOSE_WITHIN_S,
         limits: Limits | None = None,
         tidy_every_s: float = TIDY_EVERY_S,
+        worker: Worker | None = None,
     ) -> None:
         self._path = path
         self._journal = Journal(journal_dir)
@@ -61,12 +61,12 @@ class SqliteEventStore:
         )
         self._writer = Writer(path)
         self._reader = EventReader(path)
+        self._folding = Folding(path, self._writer, worker)
         self._close_within_s = close_within_s
         self._feedback = FeedbackQueue()
         self._limits = limits
         self._tidy_every_s = tidy_every_s
         self._tidy_at = 0.0
-        self._fold_at = 0.0
         self.forgotten: Counter[str] = Counter()
         """Events retention took away since this store was opened, by reason."""
         self._listeners: list[Listener] = []
@@ -134,6 +134,7 @@ class SqliteEventStore:
             if self._task is not None:
                 await self._task
         finally:
+            self._folding.close()
             self._feedback.refuse()
             self._backlog.keep_what_is_left()
             await self._reader.close()
@@ -279,26 +280,11 @@ class SqliteEventStore:
                 continue
             failures = 0
             self._trouble = None
-            await self._fold()
+            if not self._closing.is_set():
+                await self._folding.step(self._work)
             await self._forget()
             if not busy and self._closing.is_set():
                 return
-
-    async def _fold(self) -> None:
-        """Bring the roll-ups up to date: a batch of events at a time, not after each batch that is written."""
-        now = time.monotonic()
-        if self._closing.is_set() or now < self._fold_at:
-            return
-        try:
-            folded = await self._writer.fold_some()
-        except sqlite3.Error as error:
-            # What is not folded is folded later; until then readers count it themselves.
-            logger.warning("the roll-ups are behind: %s", sanitise(error, 200))
-            folded = 0
-        if folded == fold.BATCH:
-            self._work.set()
-        else:
-            self._fold_at = now + FOLD_EVERY_S
 
     async def _forget(self) -> None:
         """Forget one batch when it is time; the next one follows after the next batch of events."""
@@ -319,7 +305,8 @@ class SqliteEventStore:
 
     async def _wait_for_work(self) -> None:
         try:
-            until = self._fold_at if self._limits is None else min(self._fold_at, self._tidy_at)
+            due_at = self._folding.due_at
+            until = due_at if self._limits is None else min(due_at, self._tidy_at)
             await asyncio.wait_for(self._work.wait(), max(0.0, until - time.monotonic()))
         except TimeoutError:
             return

@@ -20,7 +20,8 @@ from proxy.events.feedback import Feedback, Kept
 from proxy.events.journal import read_segment
 from proxy.events.retention import Forgotten, Limits, forget_some
 from proxy.events.rollups import fold
-from proxy.events.sqlite_indexes import UPDATE_BLOCKS
+from proxy.events.rollups.fold import Counted
+from proxy.events.sqlite_indexes import NEW_POLICIES, UPDATE_BLOCKS
 from proxy.events.sqlite_schema import INSERT, Damaged, is_damage, move_aside, open_writer
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,8 @@ class Writer:
         self.last_seq = 0
         self.total = 0
         self.notices: list[str] = []
+        self.scores_written = 0
+        """Quality scores that came; what was counted before one of them came may not hold any more."""
 
     async def open(self) -> None:
         """Open the database if it is not; a broken file is moved aside and a new one begun."""
@@ -121,6 +124,7 @@ class Writer:
         """See feedback.write."""
         if self._connection is None:
             raise sqlite3.OperationalError("the event store is not open")
+        self.scores_written += sum(item.score is not None for item in given)
         return await feedback.write(self._connection, given)
 
     async def fold_some(self) -> int:
@@ -128,6 +132,12 @@ class Writer:
         if self._connection is None:
             raise sqlite3.OperationalError("the event store is not open")
         return await fold.fold_some(self._connection)
+
+    async def take_in(self, counted: Counted) -> int:
+        """See rollups.fold.take_in."""
+        if self._connection is None:
+            raise sqlite3.OperationalError("the event store is not open")
+        return await fold.take_in(self._connection, counted)
 
     async def forget_some(self, limits: Limits) -> Forgotten | None:
         """See retention.forget_some."""
@@ -180,12 +190,14 @@ class Writer:
             new = await connection.execute_fetchall(
                 "SELECT id, seq FROM events WHERE seq > ?", (self.last_seq,)
             )
+            seqs = {row[0]: row[1] for row in new}
+            await connection.executemany(NEW_POLICIES, _policies(events, seqs))
             await connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 await connection.execute("ROLLBACK")
             raise
-        return self._result(events, {row[0]: row[1] for row in new})
+        return self._result(events, seqs)
 
     def _result(self, events: Sequence[Event], seqs: dict[str, int]) -> Stored:
         """`seqs`: every row beyond `last_seq`, so also those of a commit whose answer was lost."""
@@ -228,3 +240,13 @@ class Writer:
         part = await self.write(events)
         result.inserted += len(part.events)
         tell(part.events)
+
+
+def _policies(events: Sequence[Event], seqs: dict[str, int]) -> list[tuple[str, int]]:
+    """(policy, seq) of each policy that had a hand in one of `events`."""
+    return [
+        (policy, seqs[event.id])
+        for event in events
+        if event.policies_triggered and event.id in seqs
+        for policy in dict.fromkeys(event.policies_triggered)
+    ]

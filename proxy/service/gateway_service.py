@@ -11,6 +11,7 @@ from importlib.metadata import version as package_version
 from proxy.base.sanitise import sanitise
 from proxy.base.secret import Secret
 from proxy.base.times import now_ms, parse_span, rfc3339
+from proxy.base.worker import Worker
 from proxy.config.manager import ConfigManager
 from proxy.config.state import RunningVersion
 from proxy.config.versions import VersionStore
@@ -62,7 +63,10 @@ class GatewayService:
     def __init__(self, options: ServiceOptions) -> None:
         self._options = options
         self._state = StateDir(options.state_dir)
-        self._store = SqliteEventStore(options.state_dir / "events.db", options.state_dir / "journal")
+        worker = Worker()
+        self._store = SqliteEventStore(
+            options.state_dir / "events.db", options.state_dir / "journal", worker=worker
+        )
         self._versions = VersionStore(options.state_dir / "versions.db")
         self._transport = AiohttpTransport()
         self.metrics = LiveMetrics()
@@ -81,6 +85,7 @@ class GatewayService:
             self.metrics,
             RuntimeView(self.runtime),
             state_dir=options.state_dir.absolute(),
+            worker=worker,
         )
         self._tokens: tuple[Token, ...] = ()
         self._listeners: list[Listener] = []

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from proxy.control.jobs import DraftError, clean_plan, portable
-from proxy.control.worker import Worker, WorkerError
+from proxy.base.worker import Worker, WorkerError
 from proxy.events.errors import StoreError
 from proxy.events.recorded_requests import read_requests
 from proxy.policy.lint import Surroundings
@@ -104,7 +104,7 @@ async def test_a_job_that_prints_does_not_speak_to_the_parent(worker: Worker) ->
 
 PARENT = """
 import asyncio, os, signal
-from proxy.control.worker import Worker
+from proxy.base.worker import Worker
 
 async def main():
     worker = Worker()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import sqlite3
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +16,23 @@ from events_factory import T0, make_event, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.events import sqlite_store
+from proxy.base.worker import Worker
+from proxy.events import folding
 from proxy.events.event import Event
+from proxy.events.feedback import Feedback
 from proxy.events.rollups.cells import COUNTS, DAY_MS, DIMENSIONS, GRAINS, HOUR_MS, MINUTE_MS
 from proxy.events.rollups.fold import _USERS_BEFORE_CUT, OTHER, TOP_USERS
 from proxy.events.rollups.read import Wanted, spans
 from proxy.events.sqlite_store import SqliteEventStore
+
+
+@pytest.fixture(scope="module", autouse=True)
+def soon() -> Iterator[None]:
+    """Rounds of folding follow each other at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folding, "EVERY_S", 0.05)
+        yield
+
 
 EVENTS = st.builds(
     make_event,
@@ -39,7 +53,9 @@ EVENTS = st.builds(
     latency_ms=st.floats(0.001, 600_000),
     ttft_ms=st.none() | st.floats(0.001, 60_000),
     cost_nanos=st.none() | st.integers(0, 10**12),
-    cost_status=st.sampled_from(["priced", "unpriced"]),
+    cost_status=st.sampled_from(["priced", "unpriced", "estimated"]),
+    provider=st.sampled_from([None, "openai", "anthropic"]),
+    quality_score=st.none() | st.floats(0, 1),
     input_tokens=st.none() | st.integers(0, 10**6),
     output_tokens=st.none() | st.integers(0, 10**5),
 )
@@ -49,6 +65,7 @@ def values_of(event: Event, dimension: str) -> list[str]:
     single = {
         "all": "",
         "model": event.model,
+        "provider": event.provider,
         "target": event.target,
         "key": event.key,
         "decision": event.decision,
@@ -84,6 +101,12 @@ def counted(events: list[Event]) -> list[int]:
         sum(event.reasoning_tokens or 0 for event in events),
         sum(int(event.latency_ms * 1_000 + 0.5) for event in upstream),
         sum(int(event.ttft_ms * 1_000 + 0.5) for event in events if event.ttft_ms is not None),
+        sum(event.cost_status == "estimated" for event in events),
+        sum(event.cost_nanos or 0 for event in events if event.cost_status == "estimated"),
+        sum(event.quality_score is not None for event in events),
+        sum(
+            int(event.quality_score * 1_000_000 + 0.5) for event in events if event.quality_score is not None
+        ),
     ]
 
 
@@ -91,8 +114,8 @@ def nearest_rank(values: list[float], q: float) -> float:
     return sorted(values)[int(q * (len(values) - 1))]
 
 
-async def stored(place: Path, events: list[Event]) -> SqliteEventStore:
-    store = SqliteEventStore(place / "events.db", place / "journal")
+async def stored(place: Path, events: list[Event], worker: Worker | None = None) -> SqliteEventStore:
+    store = SqliteEventStore(place / "events.db", place / "journal", worker=worker)
     await store.start()
     for event in events:
         store.append(event)
@@ -146,6 +169,86 @@ async def test_every_dimension_equals_the_events(events: list[Event], folded_fir
             await store.close()
 
 
+async def score(store: SqliteEventStore, event: Event, value: float) -> None:
+    given_now = Feedback(event_id=event.id, given_ms=T0, who="test", score=value)
+    assert await store.give_feedback(given_now) is not None
+    event.quality_score = value
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(EVENTS, min_size=2, max_size=20), st.data())
+async def test_scores_that_come_late_are_counted_where_their_events_are(
+    events: list[Event], data: st.DataObject
+) -> None:
+    for number, event in enumerate(events):
+        event.id = f"event-{number}"
+    pairs = st.lists(st.tuples(st.sampled_from(events), st.floats(0, 1)), max_size=12)
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        half = len(events) // 2
+        store = await stored(place, events[:half])
+        try:
+            await until(lambda: mark(place) == half)
+            for event in events[half:]:
+                store.append(event)
+            await until(lambda: store.counters().stored == len(events))
+            for event, value in data.draw(pairs):
+                await score(store, event, value)
+            await same_as_events(store, events, since_ms=0, until_ms=None)
+            await until(lambda: mark(place) == len(events))
+            for event, value in data.draw(pairs):
+                await score(store, event, value)
+            await same_as_events(store, events, since_ms=0, until_ms=None)
+        finally:
+            await store.close()
+
+
+async def test_many_events_are_counted_by_the_worker(tmp_path: Path) -> None:
+    source = random.Random(1)
+    events = [
+        make_event(timestamp_ms=T0 + n * 1_000, latency_ms=source.uniform(1, 9_000), key=f"k{n % 3}")
+        for n in range(2_600)
+    ]
+    worker = Worker()
+    store = await stored(tmp_path, events, worker)
+    try:
+        assert worker.pid is not None
+        await score(store, events[-1], 0.25)
+        await until(lambda: mark(tmp_path) == len(events), 20)
+        await score(store, events[0], 0.75)
+        await same_as_events(store, events, since_ms=0, until_ms=None)
+    finally:
+        await store.close()
+        await worker.close()
+
+
+async def test_a_score_during_the_counting_is_not_lost(tmp_path: Path) -> None:
+    """What was counted without the score is thrown away, and counted again with it."""
+    going, go = asyncio.Event(), asyncio.Event()
+    worker = Worker()
+    run = worker.run
+
+    async def held(*arguments: Any, **more: Any) -> Any:
+        answer = await run(*arguments, **more)
+        going.set()
+        await go.wait()
+        return answer
+
+    worker.run = held  # type: ignore[method-assign]
+    events = [make_event(timestamp_ms=T0 + n) for n in range(200)]
+    store = await stored(tmp_path, events, worker)
+    try:
+        await asyncio.wait_for(going.wait(), 10)
+        assert mark(tmp_path) == 0
+        await score(store, events[7], 0.5)
+        go.set()
+        await until(lambda: mark(tmp_path) == len(events), 20)
+        await same_as_events(store, events, since_ms=0, until_ms=None)
+    finally:
+        await store.close()
+        await worker.close()
+
+
 async def test_a_window_of_minutes_is_exact_at_both_ends(tmp_path: Path) -> None:
     events = [make_event(timestamp_ms=T0 + n * 7 * MINUTE_MS, split="ab", ab_tag="ab-a") for n in range(500)]
     store = await stored(tmp_path, events)
@@ -168,7 +271,7 @@ async def test_a_window_of_minutes_is_exact_at_both_ends(tmp_path: Path) -> None
 async def test_a_store_without_roll_ups_gets_them_in_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_store, "FOLD_EVERY_S", 3_600.0)
+    monkeypatch.setattr(folding, "EVERY_S", 3_600.0)
     events = [make_event(timestamp_ms=T0 + n * 1_000) for n in range(2_500)]
     await (await stored(tmp_path, events)).close()
     with sqlite3.connect(tmp_path / "events.db") as connection:

@@ -15,7 +15,7 @@ from proxy.events.sqlite_indexes import USER_EXPRESSION
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 GRAINS = (MINUTE_MS, HOUR_MS, DAY_MS)
 """Widths of the buckets, milliseconds. Each begins at a multiple of its width since 1970 (UTC)."""
-DIMENSIONS = ("all", "model", "target", "variant", "phase", "key", "decision", "policy", "user")
+DIMENSIONS = ("all", "model", "provider", "target", "variant", "phase", "key", "decision", "policy", "user")
 """`user` is kept per hour and day only: a minute of it would be as large as the events."""
 COUNTS = (
     "requests",
@@ -33,9 +33,15 @@ COUNTS = (
     "reasoning_tokens",
     "latency_us",
     "ttft_us",
+    "estimated",
+    "estimated_nanos",
+    "scored",
+    "quality_e6",
 )
 """Whole numbers. `errors`: outcomes other than ok and blocked; `upstream`: requests that went there, the ones
-`latency_us` (microseconds) is of; `streams`: with a time to the first token; `measured`: with known tokens."""
+`latency_us` (microseconds) is of; `streams`: with a time to the first token; `measured`: with known tokens;
+`estimated`: with a cost of estimated tokens, which `cost_nanos` includes; `scored`: with a quality score, of which
+`quality_e6` is the sum in millionths."""
 SQUARES = ("latency_sq", "ttft_sq", "cost_sq", "tokens_sq")
 """Sums of squares: ms², ms², $², (input + output tokens)²."""
 SKETCHES = ("latency", "ttft", "cost", "tokens")
@@ -43,12 +49,14 @@ SKETCHES = ("latency", "ttft", "cost", "tokens")
 SKETCHES_OF_MINUTES = 2
 
 EVENT_COLUMNS = (
-    "seq, timestamp_ms, model, target, split, ab_tag, salt, phase, key, decision, policies_triggered, "
+    "seq, timestamp_ms, model, provider, target, split, ab_tag, salt, phase, key, decision, policies_triggered, "
     f"CASE WHEN unit_kind = 'user' THEN unit_digest ELSE {USER_EXPRESSION} END, "
     "outcome, attempts, cost_status, cost_nanos, latency_ms, ttft_ms, input_tokens, output_tokens, "
-    "cached_tokens, reasoning_tokens"
+    "cached_tokens, reasoning_tokens, quality_score"
 )
 """What a cell is made of, in the order `Cells.add` takes it."""
+USER = 12
+"""Where the user stands among them: what an event is counted under stands before it, the figures behind it."""
 _INCREDIBLE = 1 << 48
 """A count beyond this is no measurement, and a sum of such would not fit 64 bits."""
 
@@ -78,7 +86,9 @@ class Cell:
 
     def add(self, figures: Sequence[Any]) -> None:
         """Count one event; `figures` are the columns from outcome on."""
-        outcome, attempts, cost_status, cost, latency_ms, ttft_ms, given, made, cached, thought = figures
+        outcome, attempts, cost_status, cost, latency_ms, ttft_ms, given, made, cached, thought, score = (
+            figures
+        )
         cost, given, made, cached, thought = (
             _credible(item) for item in (cost, given, made, cached, thought)
         )
@@ -86,6 +96,7 @@ class Cell:
         latency_us = int(latency_ms * 1_000 + 0.5) if upstream else 0
         ttft_us = 0 if ttft_ms is None else int(ttft_ms * 1_000 + 0.5)
         tokens = None if given is None and made is None else (given or 0) + (made or 0)
+        estimated = cost_status == "estimated"
         row = (
             1,
             outcome not in ("ok", "blocked"),
@@ -102,6 +113,10 @@ class Cell:
             thought or 0,
             latency_us,
             ttft_us,
+            estimated,
+            (cost or 0) if estimated else 0,
+            score is not None,
+            millionths(score),
         )
         self.counts = [mine + its for mine, its in zip(self.counts, row, strict=True)]
         values = (latency_ms if upstream else None, ttft_ms, cost, tokens)
@@ -109,6 +124,11 @@ class Cell:
             if value is not None:
                 self.squares[index] += (value / NANOS_PER_DOLLAR if index == 2 else value) ** 2
                 self.sketches[index].add_bucket(bucket_of(value))
+
+
+def millionths(score: float | None) -> int:
+    """A quality score as the roll-ups add it up: whole, so that sums are exact."""
+    return 0 if score is None else int(score * 1_000_000 + 0.5)
 
 
 def _credible(number: int | None) -> int | None:
@@ -125,8 +145,8 @@ class Cells:
     def add(self, row: Sequence[Any]) -> None:
         """Count one event, given as EVENT_COLUMNS."""
         # Events alike in every dimension but the user are counted once, and only then spread over the dimensions.
-        minute, user, figures = row[1] // MINUTE_MS, row[11], row[12:]
-        key = (minute, *row[2:11])
+        minute, user, figures = row[1] // MINUTE_MS, row[USER], row[USER + 1 :]
+        key = (minute, *row[2:USER])
         cell = self._together.get(key)
         if cell is None:
             cell = self._together[key] = Cell()
@@ -139,31 +159,48 @@ class Cells:
             cell.add(figures)
 
     def spread(self) -> dict[Key, Cell]:
-        """All cells, by key."""
-        cells: dict[Key, Cell] = {}
+        """All cells, by key; some are shared, so none may be added to."""
+        cells = _Spread()
         for (minute, *facts), cell in self._together.items():
-            for dimension, value in _values(facts):
-                _add_to(cells, (MINUTE_MS, dimension, minute * MINUTE_MS, value), cell)
+            for dimension, value in values_of(facts):
+                cells.add((MINUTE_MS, dimension, minute * MINUTE_MS, value), cell)
         for (hour, user), cell in self._users.items():
-            _add_to(cells, (HOUR_MS, "user", hour, user), cell)
+            cells.add((HOUR_MS, "user", hour, user), cell)
         for narrow, wide in pairwise(GRAINS):
-            for (grain, dimension, start, value), cell in list(cells.items()):
+            for (grain, dimension, start, value), cell in list(cells.found.items()):
                 if grain == narrow:
-                    _add_to(cells, (wide, dimension, start // wide * wide, value), cell)
-        return cells
+                    cells.add((wide, dimension, start // wide * wide, value), cell)
+        return cells.found
 
 
-def _add_to(cells: dict[Key, Cell], key: Key, cell: Cell) -> None:
-    if key not in cells:
-        cells[key] = Cell()
-    cells[key].merge(cell)
+class _Spread:
+    """Cells by key. One that a key has alone is not copied: most users are seen once in a run of events."""
+
+    def __init__(self) -> None:
+        self.found: dict[Key, Cell] = {}
+        self._own: set[Key] = set()
+
+    def add(self, key: Key, cell: Cell) -> None:
+        there = self.found.get(key)
+        if there is None:
+            self.found[key] = cell
+            return
+        if key not in self._own:
+            self._own.add(key)
+            own = self.found[key] = Cell()
+            own.merge(there)
+            there = own
+        there.merge(cell)
 
 
-def _values(facts: Sequence[Any]) -> Iterable[tuple[str, str]]:
-    model, target, split, tag, salt, phase, key, decision, policies = facts
+def values_of(facts: Sequence[Any]) -> Iterable[tuple[str, str]]:
+    """(dimension, value) of an event for each dimension but the user; `facts` are its columns from model to policies."""
+    model, provider, target, split, tag, salt, phase, key, decision, policies = facts
     yield "all", ""
     yield "model", model
     yield "decision", decision
+    if provider is not None:
+        yield "provider", provider
     if target is not None:
         yield "target", target
     if split is not None and tag is not None:

@@ -22,16 +22,18 @@ from contextlib import suppress
 from typing import IO, Any
 
 from proxy.base.sanitise import sanitise
-from proxy.control.jobs import DraftError
-from proxy.events.errors import StoreError
 
 _BOOT = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from proxy.control.worker import serve; serve()"
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from proxy.base.worker import serve; serve()"
 )
 _MOST_WAITING = 16
 _NICE = 5
 """Requests come first where the cores are few."""
 _LENGTH = 8
+
+
+class JobError(Exception):
+    """What a job may raise to whoever asked for it; it must survive being pickled."""
 
 
 class WorkerError(Exception):
@@ -55,7 +57,7 @@ class Worker:
         return process.pid if process is not None and process.poll() is None else None
 
     async def run(self, job: Callable[..., Any], *arguments: Any, within_s: float = 60.0) -> Any:
-        """`job(*arguments)`, done by the child. Raises DraftError and StoreError as the job does, and WorkerError."""
+        """`job(*arguments)`, done by the child. Raises a JobError as the job does, and WorkerError."""
         if self._closed:
             raise WorkerError("the gateway is stopping")
         if self._waiting >= _MOST_WAITING:
@@ -166,7 +168,7 @@ def _answer(message: bytes) -> bytes:
         module, name, arguments = pickle.loads(message)
         job = getattr(importlib.import_module(module), name)
         return pickle.dumps((True, job(*arguments)))
-    except (DraftError, StoreError) as error:
+    except JobError as error:
         return pickle.dumps((False, error))
     except Exception as error:  # noqa: BLE001 - a fault of one job must not end the child
         return pickle.dumps((False, WorkerError(f"{type(error).__name__}: {sanitise(error, 300)}")))
