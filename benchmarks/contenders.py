@@ -148,7 +148,7 @@ class WithScreen(Contender):
         )
         self._master = master
         _wait_for(self.address, lambda: self._screen.poll() is None, state / "ktui.log")
-        token = _operator_token(state)
+        token = operator_token(state)
         self._gateway = _gateway_pid(f"http://127.0.0.1:{api}", token)
         for pid in tree(self._screen.pid):
             pin(pid, core if pid == self._gateway else other_core)
@@ -258,7 +258,8 @@ def _wait_for(address: tuple[str, int], lives: Callable[[], bool], log: Path) ->
     raise SystemExit(f"nothing listens at {address[0]}:{address[1]}; its log ends:\n{said}")
 
 
-def _operator_token(state: Path) -> str:
+def operator_token(state: Path) -> str:
+    """The token with which a gateway's own machine may ask its control API anything."""
     entries = json.loads((state / "tokens.json").read_text())["tokens"]
     return str(next(entry["token"] for entry in entries if entry["role"] == "operator"))
 

@@ -23,7 +23,7 @@ from proxy.events.filter.fields import ALL as FILTER_FIELDS
 from proxy.policy.conditions import ConditionsSpec
 from proxy.policy.descriptions import descriptions
 from proxy.policy.kinds import KINDS
-from proxy.policy.schema import EventsSpec, GatewaySpec
+from proxy.policy.schema import BodiesSpec, EventsSpec, GatewaySpec
 from proxy.policy.spec import PolicySpec, Spec
 from proxy.policy.targets import PricingSpec, TargetEntry, TimeoutsSpec
 
@@ -66,6 +66,7 @@ def policy_reference() -> str:
         }
         parts += _tables_below(kind.model, own, set())
     parts += ["## `gateway`\n", *_table(GatewaySpec), "## `events`\n", *_table(EventsSpec)]
+    parts += ["### `bodies`\n", *_table(BodiesSpec)]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -105,7 +106,11 @@ def filter_reference() -> str:
 
 def event_reference() -> str:
     """docs/events.md."""
-    rows = [f"| `{name}` | {doc} |" for name, doc in _attribute_docs(event_module.Event).items()]
+    rows = [
+        f"| `{name}` | {doc} |"
+        for name, doc in _attribute_docs(event_module.Event).items()
+        if name != "bodies"
+    ]
     return "\n".join(
         [
             "# Events\n",
@@ -114,6 +119,7 @@ def event_reference() -> str:
             "In the Events API, times are RFC 3339, money is a decimal string (`cost`), and what the split did stands under `metadata`",
             "(`ab_tag`, `experiment`, `phase`, `unit_kind`, ...). `model`, `latency_ms`, `cost`, `input_tokens` and `output_tokens` are never null",
             "there, so that arithmetic on them works; `cost_status` and `usage_status` say when a figure is unknown, and `unknown=null` gives null.\n",
+            "Bodies, where the policy file has them kept, stand apart from the event: `GET /v1/events/{id}/body`, `kt events show --body ID`.\n",
             "| field | meaning |",
             "|---|---|",
             *rows,

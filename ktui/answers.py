@@ -321,6 +321,26 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
+class Body:
+    """One side of a request as far as it was kept: `text`, or `base64` where it is no text."""
+
+    bytes: int
+    """How long it was in all."""
+    truncated: bool
+    content_type: str | None = None
+    text: str | None = None
+    base64: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """Both sides; None: there was none, or it was refused before it was read."""
+
+    request: Body | None = None
+    response: Body | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EventRow:
     """One request as the API lists it with `unknown=null`: None is unknown, never 0."""
 
@@ -355,6 +375,15 @@ class EventRow:
     metadata: dict[str, Any] = field(default_factory=dict)
     attempt_log: tuple[Try, ...] = ()
     """Each request sent upstream; only with one event by id, and empty when the first was answered."""
+    upstream_model: str | None = None
+    price_source: str | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    finish_reason: str | None = None
+    quality_score: float | None = None
+    feedback: tuple[dict[str, Any], ...] = ()
+    """What was said of it; only with one event by id."""
 
     @property
     def tag(self) -> str | None:
@@ -372,3 +401,15 @@ class EventRow:
     def failed(self) -> bool:
         """Whether the request ended badly or was refused."""
         return self.status >= 400 or self.outcome in {"error", "truncated", "client_cancelled"}
+
+
+@dataclass(frozen=True, slots=True)
+class FilterField:
+    """One field of the filter language. `kind`: how a value is written, as docs/filter.md names it."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    kind: str = "text"
+    doc: str = ""
+    example: str = ""
+    values: tuple[str, ...] = ()

@@ -25,12 +25,14 @@ from ktui.feed import Feed
 from ktui.geometry import HORIZONTAL_BREAKPOINTS, SMALLEST, VERTICAL_BREAKPOINTS
 from ktui.glyphs import wants_ascii
 from ktui.link import GatewayLink
-from ktui.palette import RegistryProvider
+from ktui.palette import PaneProvider, RegistryProvider
 from ktui.refresh import HEADER_S, NOTE_S, TICK_S, Scheduler
 from ktui.screens.pane import Pane
 from ktui.screens.registry import SCREENS
+from ktui.settings import SettingsFile
 from ktui.state import AppState
 from ktui.theme_watch import watch_themes
+from ktui.themes import role
 from ktui.time_actions import TimeActions
 from ktui.widgets.footer_keys import FooterKeys
 from ktui.widgets.header_lines import Tab
@@ -55,7 +57,7 @@ class KtuiApp(TimeActions, inherit_bindings=False):
         Binding("ctrl+c", "help_quit", show=False, system=True),
         Binding("ctrl+z", "suspend_process", show=False, system=True),
     ]
-    COMMANDS = {RegistryProvider}  # noqa: RUF012 - as Textual declares it
+    COMMANDS = {RegistryProvider, PaneProvider}  # noqa: RUF012 - as Textual declares it
     HORIZONTAL_BREAKPOINTS = HORIZONTAL_BREAKPOINTS
     VERTICAL_BREAKPOINTS = VERTICAL_BREAKPOINTS
     ESCAPE_TO_MINIMIZE = False
@@ -70,13 +72,15 @@ class KtuiApp(TimeActions, inherit_bindings=False):
         replay: str = "",
         theme: str | None = None,
         user_themes: Path | None = None,
+        settings: Path | None = None,
         env: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
         environment = os.environ if env is None else env
         super().__init__(theme=theme, user_themes=user_themes, env=environment, **kwargs)
+        self.environment = environment
         self.link = link
-        self.state = AppState(demo=demo, attached=attached, replay=replay)
+        self.state = AppState(settings=SettingsFile(settings), demo=demo, attached=attached, replay=replay)
         self.scheduler = Scheduler()
         self._starter = starter
         self._header = StatusHeader(self.state, self.open_screen, id="header")
@@ -104,6 +108,8 @@ class KtuiApp(TimeActions, inherit_bindings=False):
         self.open_screen(self._current)
         self.set_interval(TICK_S, self.scheduler.tick)
         self.show_theme_problems()
+        if self.state.settings.problem:
+            self.say(Text(f"! {self.state.settings.problem}", style=role(self, "warn")))
         self._start()
         self._watch_theme_files()
 
@@ -155,6 +161,11 @@ class KtuiApp(TimeActions, inherit_bindings=False):
         self.state.link.last_answer = datetime.now().astimezone()
         for pane in self.panes():
             pane.on_events(rows)
+
+    def feed_missed(self) -> None:
+        """There is a hole between the requests told and those that come."""
+        for pane in self.panes():
+            pane.on_missed()
 
     def feed_lost(self, reason: str) -> None:
         """Nothing answers."""

@@ -14,9 +14,11 @@ import msgspec
 
 from ktui.answers import (
     Applied,
+    Bodies,
     Config,
     Difference,
     EventRow,
+    FilterField,
     Linted,
     Problem,
     Series,
@@ -101,6 +103,10 @@ class _Versions(msgspec.Struct):
 
 class _Prices(msgspec.Struct):
     prices: tuple[ModelPrice, ...]
+
+
+class _Fields(msgspec.Struct):
+    fields: tuple[FilterField, ...]
 
 
 class _Events(msgspec.Struct):
@@ -284,9 +290,21 @@ class GatewayLink:
             return _decoded(data, tuple[EventRow, ...], "/v1/events")
         return _decoded(data, _Events, "/v1/events").events
 
+    async def filter_fields(self) -> tuple[FilterField, ...]:
+        """What a filter can ask for."""
+        return (await self._get("/v1/events/fields", _Fields)).fields
+
     async def event(self, id_: str) -> EventRow:
         """One request."""
         return await self._get(f"/v1/events/{quote(id_, safe='')}?unknown=null", EventRow)
+
+    async def event_json(self, id_: str) -> dict[str, Any]:
+        """One request, exactly as the API gives it."""
+        return await self._get(f"/v1/events/{quote(id_, safe='')}", dict[str, Any])
+
+    async def body(self, id_: str) -> Bodies:
+        """What was asked and answered, word for word. Refused (404) with a sentence when it was not kept."""
+        return await self._get(f"/v1/events/{quote(id_, safe='')}/body", Bodies)
 
     async def series(
         self, metric: str, *, group_by: str = "variant", window: str = "15m", step: str = "10s"

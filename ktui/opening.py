@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ktui.embedded import EmbeddedGateway, Mode
-from ktui.paths import POLICY_NAME, last_policy, remember_policy, sample_configs, user_themes
+from ktui.paths import POLICY_NAME, last_policy, remember_policy, sample_configs, settings_file, user_themes
 from proxy.base.sanitise import sanitise
 from proxy.base.secret import Secret
 
@@ -88,6 +88,7 @@ class OwnSession:
             starter=self.connect,
             theme=self._options.theme,
             user_themes=user_themes(env),
+            settings=settings_file(env),
             env=env,
         )
         return self._app
@@ -212,6 +213,7 @@ class AttachedSession:
             attached=sanitise(urlsplit(self._place.url).netloc, 60),
             theme=self._theme,
             user_themes=user_themes(self._env),
+            settings=settings_file(self._env),
             env=self._env,
         )
         return app

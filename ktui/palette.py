@@ -11,6 +11,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.dom import DOMNode
 
 from ktui.commands import COMMANDS, EARLIER, EVERYWHERE, Command, off_now
+from ktui.screens.pane import Entry, Pane
 from ktui.state import AppState
 from ktui.themes import role
 
@@ -34,18 +35,30 @@ class RegistryProvider(Provider):
             reason = ""
             if isinstance(state, AppState):
                 reason = EARLIER if off_now(command.action, state) else command.enabled(state)
-            if not reason and command.where != EVERYWHERE and command.id not in active:
+            here = command.id in active or self._keyless_here(command)
+            if not reason and command.where != EVERYWHERE and not here:
                 continue
             if command.id.startswith("screen.") and command.id not in active:
                 continue
             found.append((command, reason))
         return found
 
+    def _pane(self) -> Pane | None:
+        """The screen in the body."""
+        pane = getattr(self.app, "pane", None)
+        return pane() if callable(pane) else None
+
+    def _keyless_here(self, command: Command) -> bool:
+        """Whether it belongs to the screen in the body and has no key that would say so."""
+        pane = self._pane()
+        return not command.keys and pane is not None and command.where == pane.place
+
     def _runner(self, command: Command, reason: str) -> Callable[[], object]:
         if reason:
             return partial(self.app.notify, f"{command.title}: {reason}", markup=False)
         entry = _active(self.screen).get(command.id)
-        node = entry if entry is not None else self.app
+        pane = self._pane()
+        node = entry or (pane if pane is not None and self._keyless_here(command) else self.app)
         return partial(self.app.run_action, command.action, node)
 
     async def discover(self) -> Hits:
@@ -67,6 +80,41 @@ class RegistryProvider(Provider):
                     self._runner(command, reason),
                     text=command.title,
                 )
+
+
+class PaneProvider(Provider):
+    """What the screens offer by name beside commands, such as saved filters."""
+
+    def _entries(self) -> list[tuple[str, Entry]]:
+        """Each entry with the name of the screen it belongs to."""
+        panes = getattr(self.app, "panes", None)
+        return [(p.place, e) for p in (panes() if callable(panes) else ()) for e in p.palette_entries()]
+
+    def _runner(self, place: str, entry: Entry) -> Callable[[], None]:
+        def run() -> None:
+            open_screen = getattr(self.app, "open_screen", None)
+            if callable(open_screen):
+                open_screen(place)
+            entry.run()
+
+        return run
+
+    def _display(self, entry: Entry) -> Text:
+        line = Text(f"{entry.title:<44} ", style=role(self.app, "text"), no_wrap=True)
+        return line.append(entry.detail, role(self.app, "muted"))
+
+    async def discover(self) -> Hits:
+        """All of them."""
+        for place, entry in self._entries():
+            yield DiscoveryHit(self._display(entry), self._runner(place, entry), text=entry.title)
+
+    async def search(self, query: str) -> Hits:
+        """Those whose title matches."""
+        matcher = self.matcher(query)
+        for place, entry in self._entries():
+            score = matcher.match(entry.title)
+            if score > 0:
+                yield Hit(score, self._display(entry), self._runner(place, entry), text=entry.title)
 
 
 def _active(screen: Screen[object]) -> dict[str, DOMNode]:

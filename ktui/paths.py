@@ -26,6 +26,11 @@ def user_themes(env: Mapping[str, str]) -> Path:
     return config_dir(env) / "themes"
 
 
+def settings_file(env: Mapping[str, str]) -> Path:
+    """What the reader has chosen."""
+    return config_dir(env) / "settings.yaml"
+
+
 def sample_configs() -> Path:
     """The sample policy files: in the wheel, else in the checkout beside the package."""
     package = Path(__file__).parent

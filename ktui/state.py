@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ktui.answers import Config, Split, Status
+from ktui.settings import SettingsFile
 
 
 @dataclass
@@ -29,6 +30,8 @@ class AppState:
     """The earlier moment that is shown, local time; None: the present."""
     replay: str = ""
     """Name of the recording that is shown; empty: a gateway."""
+    settings: SettingsFile = field(default_factory=SettingsFile)
+    """What the reader has chosen; `settings.change` remembers it."""
     demo: bool = False
     attached: str = ""
     """The host we are attached to; empty for the embedded gateway."""

@@ -63,7 +63,13 @@ class DemoSession:
         from ktui.app import KtuiApp
         from ktui.link import GatewayLink
 
-        return KtuiApp(GatewayLink(), demo=True, starter=self.connect, theme=self._theme)
+        return KtuiApp(
+            GatewayLink(),
+            demo=True,
+            starter=self.connect,
+            theme=self._theme,
+            settings=self.directory / "settings.yaml",
+        )
 
     async def connect(self, link: GatewayLink) -> None:
         """Start, then give `link` its address. Raises what `begin` raises."""

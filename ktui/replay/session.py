@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ktui.child import Child
-from ktui.paths import last_policy, user_themes
+from ktui.paths import last_policy, settings_file, user_themes
 from proxy.base.sanitise import sanitise
 from proxy.base.secret import Secret
 
@@ -90,6 +90,7 @@ class ReplaySession:
             replay=self._recording.name,
             theme=self._theme,
             user_themes=user_themes(self._env),
+            settings=settings_file(self._env),
             env=self._env,
         )
         return self._app

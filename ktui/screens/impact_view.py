@@ -16,6 +16,7 @@ from textual.widgets import Static
 from ktui.impact_words import ImpactRow, Show, meta_words, move_words, paint_row, rows_of
 from ktui.link import GatewayLink, LinkError
 from ktui.number_words import clock, moment
+from ktui.screens.copying import copy_text
 from ktui.screens.event_drawer import EventDrawer
 from ktui.state import AppState
 from ktui.themes import role
@@ -177,10 +178,11 @@ class ImpactRequests(ModalScreen[None]):
         """Its id."""
         event.stop()
         if self.list.current is not None:
-            self.app.copy_to_clipboard(self.list.current.id)
-            self.notify(
-                f"copied by the terminal (OSC 52): {sanitise(self.list.current.id, 80)}", markup=False
-            )
+            self._copy(self.list.current.id)
+
+    @work(exclusive=True, group="copy", exit_on_error=False)
+    async def _copy(self, id_: str) -> None:
+        await copy_text(self.app, self._state, id_, f"id {sanitise(id_, 40)}")
 
     @work(exclusive=True, group="open", exit_on_error=False)
     async def _open(self, id_: str) -> None:

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, MutableMapping
+from datetime import datetime
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.css.query import NoMatches
-from textual.widgets import Static
 
 from ktui.answers import EventRow, Series, Status
+from ktui.column_registry import DEFAULTS
 from ktui.commands import bindings
 from ktui.link import GatewayLink, LinkError
-from ktui.number_words import duration_ms
 from ktui.refresh import CHARTS_S, TABLE_S, Scheduler
+from ktui.screens.column_chooser import ColumnChooser
+from ktui.screens.copying import copy_rows
 from ktui.screens.event_drawer import EventDrawer
-from ktui.screens.pane import Pane
+from ktui.screens.live_events import EventsRegion
+from ktui.screens.pane import Entry, Pane
 from ktui.state import AppState
-from ktui.themes import role
+from ktui.when import ACCEPTED, parse_when
 from ktui.widgets.chart_region import COST, LATENCIES, WINDOW, ChartRegion, SparkRows
-from ktui.widgets.event_columns import why
 from ktui.widgets.event_table import EventTable
-from ktui.widgets.heading import Heading
+from ktui.widgets.prompt import Prompt
 from proxy.base.sanitise import sanitise
 
 
@@ -38,17 +42,22 @@ class LivePane(Pane):
     BINDINGS: ClassVar[list[BindingType]] = bindings("live")
 
     def __init__(
-        self, link: GatewayLink, state: AppState, scheduler: Scheduler, *, id: str | None = None
+        self,
+        link: GatewayLink,
+        state: AppState,
+        scheduler: Scheduler,
+        *,
+        named: MutableMapping[str, str] | None = None,
+        id: str | None = None,
     ) -> None:
         super().__init__(link, state, id=id)
         self._scheduler = scheduler
         self._measure = 0
-        self._splits: tuple[object, ...] = ()
-        self._heard = False
-        self.table = EventTable(state, id="events")
-        self._heading = Heading("Events", "waiting for the gateway", region=self.table)
-        self._trouble = Static(id="trouble", markup=False)
-        scheduler.register("table", TABLE_S, self.table.flush, lambda: self.shown)
+        self.events = EventsRegion(
+            link, state, scheduler, named if named is not None else state.settings.filters, id="events-region"
+        )
+        self.table = self.events.table
+        scheduler.register("table", TABLE_S, self.events.flush, lambda: self.shown)
         scheduler.register(
             "charts", CHARTS_S, self._ask_charts, lambda: self.shown and state.frozen_at is None
         )
@@ -59,43 +68,39 @@ class LivePane(Pane):
             yield ChartRegion(self.state, LATENCIES[0], id="latency")
             yield ChartRegion(self.state, COST, id="cost")
         yield SparkRows(self.state, id="sparks")
-        with Vertical(id="events-region"):
-            yield self._heading
-            yield self._trouble
-            yield self.table
+        yield self.events
 
     # -- what arrives
 
     def on_status(self, status: Status) -> None:
-        """New arms change the colours of the rows; the numbers of the heading follow."""
-        arms = tuple((split.name, split.tags) for split in status.splits)
-        if arms != self._splits:
-            self._splits = arms
-            self.table.forget()
+        """Charts and list follow."""
         self._scheduler.mark("charts")
-        self._show_empty()
-        self._show_meta()
-        self._show_trouble(status.events.trouble)
+        self.events.on_status(status)
 
     def on_events(self, rows: list[EventRow]) -> None:
         """Rows wait for the next frame of the table."""
-        self._heard = True
-        self.table.add(rows)
-        self._show_empty()
-        self._scheduler.mark("table")
+        self.events.on_events(rows)
         self._scheduler.mark("charts")
+
+    def on_missed(self) -> None:
+        """The list has a hole there."""
+        self.events.missed()
 
     def on_link(self, reachable: bool) -> None:
         """The old picture stays, and says that it is old."""
-        self._show_meta()
+        self.events.show_meta()
 
     def on_frozen(self, frozen: bool) -> None:
         """Rows wait while the picture is frozen; thawing shows the present."""
-        self.table.held = frozen
+        self.events.freeze(frozen)
         if not frozen:
             self._scheduler.now("table")
             self._scheduler.mark("charts")
-        self._show_meta()
+
+    def on_moment(self, at: datetime | None) -> None:
+        """The list of another moment."""
+        self.events.start_over()
+        self._scheduler.mark("charts")
 
     def watch_shown(self, shown: bool) -> None:
         """A pane that comes back shows the present at once."""
@@ -140,10 +145,14 @@ class LivePane(Pane):
 
     # -- events
 
-    def on_event_table_changed(self, event: EventTable.Changed) -> None:
-        """Heading and note follow the cursor."""
+    def on_events_region_said(self, event: EventsRegion.Said) -> None:
+        """For the note line."""
         event.stop()
-        self._show_meta()
+        self.say(event.text)
+
+    def on_events_region_moved(self, event: EventsRegion.Moved) -> None:
+        """The note follows the cursor."""
+        event.stop()
         self.note_changed()
 
     def on_event_table_opened(self, event: EventTable.Opened) -> None:
@@ -161,88 +170,126 @@ class LivePane(Pane):
         self.app.push_screen(EventDrawer(row, self.state, below=below, link=self.link, explain=explain))
 
     def on_event_table_copied(self, event: EventTable.Copied) -> None:
-        """Copies by OSC 52; the terminal may refuse without a word, so the id is shown too."""
+        """The marked requests, else the one under the cursor."""
         event.stop()
-        self.app.copy_to_clipboard(event.row.id)
-        self.say(Text("copied by the terminal (OSC 52): ").append(event.row.id, role(self.app, "text")))
+        self._copy(self.table.marked or [event.row])
 
-    def _show_meta(self) -> None:
-        table = self.table
-        status = self.state.status
-        total = len(table.ring)
-        full = f"newest {table.ring.limit:,} in memory"
-        meta = Text(style=role(self.app, "muted"), no_wrap=True, end="")
-        if not self.state.link.reachable:
-            meta.append("? not live", role(self.app, "unknown"))
-        elif self.state.frozen_at is not None:
-            meta.append("‖ frozen", role(self.app, "paused"))
-        elif table.following:
-            meta.append("following")
-        else:
-            meta.append("‖ follow off", role(self.app, "paused"))
-            if table.new_below:
-                meta.append(" · ").append(f"+{table.new_below:,} new", role(self.app, "strong"))
-        meta.append(f" · {full}" if total >= table.ring.limit else f" · {total:,} in memory")
-        if status is not None and self.app.size.width < 100:
-            stored = status.events.total if status.events.total is not None else status.events.stored
-            meta.append(f" · {stored:,} stored")
-        self._heading.update(meta=meta)
-
-    def _show_trouble(self, trouble: str | None) -> None:
-        self._trouble.display = bool(trouble)
-        if trouble:
-            self._trouble.update(Text(f" ! {sanitise(trouble, 300)}", style=role(self.app, "warn")))
-
-    def _show_empty(self) -> None:
-        listen = self.state.status.gateway.listen if self.state.status is not None else ""
-        if not listen or not self._heard or self.table.ring.rows or self.table.waiting:
-            return
-        lines = Text("No request yet. Try:\n\n", style=role(self.app, "text"))
-        for line in (
-            f"curl http://{sanitise(listen, 80)}/v1/chat/completions \\",
-            "  -H 'content-type: application/json' \\",
-            f'  -d \'{{"model": "{self._some_model()}",',
-            '       "messages": [{"role": "user", "content": "hello"}]}\'',
-        ):
-            lines.append(f"{line}\n", role(self.app, "muted"))
-        self.table.show_empty(lines)
-
-    def _some_model(self) -> str:
-        split = self.state.main_split
-        return sanitise(split.arms[0].model, 60) if split is not None and split.arms else "gpt-4o"
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def _copy(self, rows: list[EventRow]) -> None:
+        columns = [column.name for column in self.table.columns.columns]
+        await copy_rows(self.app, self.state, self.link, rows, columns)
 
     def note(self) -> Text:
-        """Follow state when it is off, else a sentence on the request under the cursor."""
-        table = self.table
-        if not table.following:
-            line = Text("‖ follow off", style=f"bold {role(self.app, 'paused')}", no_wrap=True, end="")
-            muted = f"not bold {role(self.app, 'muted')}"
-            if table.new_below:
-                line.append(" · ", muted).append(f"+{table.new_below:,} new", role(self.app, "strong"))
-                line.append(" below, none lost", muted)
-            return line.append(" · f or end follows again", muted)
-        row = table.current
-        return Text() if row is None else Text(sentence(row))
+        """What the list says."""
+        return self.events.note()
+
+    def palette_entries(self) -> Iterable[Entry]:
+        """Filters saved by name."""
+        return [
+            Entry(f"Filter: {sanitise(name, 40)}", sanitise(text, 60), partial(self.events.set_filter, text))
+            for name, text in self.events.named.items()
+        ]
 
     def focus_main(self) -> None:
         """The table."""
         self.table.focus()
 
+    def action_filter_open(self) -> None:
+        """Into the filter line."""
+        self.events.line.open()
 
-def sentence(row: EventRow) -> str:
-    """What happened to one request, in one line."""
-    model = sanitise(row.model or "unknown model", 80)
-    took = duration_ms(row.latency_ms)
-    if row.decision == "block":
-        return f"{sanitise(row.requested_model or model, 80)} was refused: {why(row)[0]}"
-    if row.failed:
-        detail = f" ({sanitise(row.error_message, 160)})" if row.error_message else ""
-        return f"{model} failed with {row.status} after {took}: {why(row)[0]}{detail}"
-    words = f"{model} answered in {took}"
-    if row.tag is not None:
-        kind = sanitise(row.metadata.get("unit_kind") or "a random draw", 40)
-        words += f"; {sanitise(row.tag, 40)} chosen by {kind}"
-        words += f" in {sanitise(row.split, 60)}" if row.split else ""
-    elif row.decision in {"redirect", "warn"}:
-        words += f"; {why(row)[0]}"
-    return words
+    def action_filter_toggle(self) -> None:
+        """The filter off, or on again."""
+        self.events.toggle()
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_filter_save(self) -> None:
+        """Asks for a name."""
+        text = self.events.filter_text
+        if not text:
+            self.say("no filter is in force: / types one")
+            return
+        name = await self.app.push_screen_wait(
+            Prompt("Save the filter", hint=f"a name for {text}", check=_name_fault)
+        )
+        if name is not None:
+            self.events.save_filter(name.strip())
+
+    def action_filter_forget(self) -> None:
+        """Asks which."""
+        if not self.events.named:
+            self.say("no filter is saved")
+            return
+        self.app.search_commands(
+            [(name, partial(self.events.forget_filter, name)) for name in self.events.named],
+            placeholder="Forget the filter …",
+        )
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_live_goto(self) -> None:
+        """Asks for a time."""
+        now = self.state.moment or datetime.now().astimezone()
+        text = await self.app.push_screen_wait(
+            Prompt("Cursor to a time", hint=ACCEPTED, check=lambda given: _time_fault(given, now))
+        )
+        if text is not None:
+            self.events.go_to(parse_when(text, now))
+
+    def action_table_sort(self) -> None:
+        """By the next column."""
+        self.table.action_table_sort()
+
+    def action_table_reverse(self) -> None:
+        """The other way."""
+        self.table.action_table_reverse()
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_table_columns(self) -> None:
+        """Asks which."""
+        table, settings = self.table, self.state.settings
+
+        def preview(wanted: tuple[str, ...]) -> tuple[str, ...]:
+            table.lay_out(wanted)
+            return table.columns.left_out
+
+        columns = await self.app.push_screen_wait(ColumnChooser(settings.now.columns, preview))
+        columns = () if columns == DEFAULTS else columns
+        trouble = settings.change(columns=columns) if columns != settings.now.columns else ""
+        table.lay_out()
+        if trouble:
+            self.say(Text(f"! {trouble}", style=role(self.app, "warn")))
+
+    def action_mark_toggle(self) -> None:
+        """A mark on the request under the cursor."""
+        self.table.action_item_mark()
+
+    def action_mark_next(self) -> None:
+        """The next mark."""
+        self.events.step_mark(1)
+
+    def action_mark_previous(self) -> None:
+        """The mark before."""
+        self.events.step_mark(-1)
+
+    def action_mark_clear(self) -> None:
+        """No marks."""
+        self.table.clear_marks()
+
+
+def _name_fault(text: str) -> str:
+    name = text.strip()
+    if not name:
+        return "a filter needs a name"
+    return (
+        "a name has at most 40 characters that can be printed"
+        if len(name) > 40 or not name.isprintable()
+        else ""
+    )
+
+
+def _time_fault(text: str, now: datetime) -> str:
+    try:
+        parse_when(text, now)
+    except ValueError as error:
+        return str(error)
+    return ""

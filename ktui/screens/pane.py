@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
@@ -14,6 +16,15 @@ from ktui.answers import Config, EventRow, Status
 from ktui.commands import off_now
 from ktui.link import GatewayLink
 from ktui.state import AppState
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something the palette offers by name beside commands. Title and detail are safe to show."""
+
+    title: str
+    detail: str
+    run: Callable[[], None]
 
 
 class Pane(Widget):
@@ -59,6 +70,9 @@ class Pane(Widget):
     def on_events(self, rows: list[EventRow]) -> None:
         """New requests, oldest first."""
 
+    def on_missed(self) -> None:
+        """Requests were missed: those that come next do not join on to those told before."""
+
     def on_link(self, reachable: bool) -> None:
         """The control API went away or came back."""
 
@@ -82,6 +96,10 @@ class Pane(Widget):
     def draft_note(self) -> Text:
         """Beside the file's state in the header: `• draft`, `• draft ✗ 2`; empty without a draft."""
         return Text()
+
+    def palette_entries(self) -> Iterable[Entry]:
+        """What the palette offers beside commands; taking one opens this screen first."""
+        return ()
 
     @property
     def has_draft(self) -> bool:

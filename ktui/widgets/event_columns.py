@@ -1,28 +1,43 @@
-"""Columns of the event table: which fit a width, and what a request says in each. Pure."""
+"""Layout of the event table: which of the chosen columns fit a width, and a request as a line. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from rich.text import Text
 
 from ktui.answers import EventRow
+from ktui.column_registry import BY_ID, DEFAULTS, ColumnKind, chosen
 from ktui.geometry import WIDE
-from ktui.glyphs import arm_glyph
-from ktui.number_words import clock, count, duration_ms, moment, request_cost
-from ktui.themes import ARM_ROLES, arm_role
-from proxy.base.sanitise import sanitise
+from ktui.number_words import clock, moment
+from ktui.widgets.event_words import cost_words, error_words, variant_words, why
+
+__all__ = [
+    "LEAD",
+    "Column",
+    "Columns",
+    "columns_for",
+    "cost_words",
+    "row_line",
+    "title_line",
+    "variant_words",
+    "why",
+]
 
 LEAD = 2
 """Cells before the first column: an empty one and the cursor mark."""
-_MODEL_MIN, _MODEL_FULL, _MODEL_MAX = 14, 24, 34
-_DECISION_MIN, _DECISION_MAX = 14, 48
+_MODEL_CUT, _MODEL_LEAST = 14, 6
+_EASY = ("in", "ttft", "decision")
+"""Given up first, and rather than that the model's name is cut."""
+_CORE = ("cost", "latency", "variant", "status", "time", "model")
+"""Given up last, in this order."""
+_ERROR_LEAST = 8
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column; `gap` cells stand before it."""
+    """One column at one width; `gap` cells stand before it."""
 
     name: str
     title: str
@@ -30,13 +45,19 @@ class Column:
     gap: int = 2
     right: bool = False
 
+    @property
+    def kind(self) -> ColumnKind:
+        """What it shows."""
+        return BY_ID[self.name]
+
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of one width."""
+    """The columns of one width; `left_out` are those of the choice for which there is no room."""
 
     columns: tuple[Column, ...]
     tenths: bool
+    left_out: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
@@ -47,70 +68,110 @@ class Columns:
     @property
     def width(self) -> int:
         """Cells from the left edge to the end of the last column."""
-        return LEAD - 2 + sum(column.width + column.gap for column in self.columns)
+        if not self.columns:
+            return LEAD
+        return LEAD - self.columns[0].gap + sum(column.width + column.gap for column in self.columns)
+
+    def at(self, x: int) -> Column | None:
+        """The column whose cells or gap are at `x`."""
+        end = LEAD - (self.columns[0].gap if self.columns else 0)
+        for column in self.columns:
+            start, end = end, end + column.gap + column.width
+            if start <= x < end:
+                return column
+        return None
 
 
-def columns_for(width: int) -> Columns:
+def columns_for(width: int, wanted: Sequence[str] = DEFAULTS) -> Columns:
     """The columns of a table `width` cells wide, one of them left empty at the right.
 
-    in, ttft, decision and out go in this order; then the model's name is cut; what is left goes to both.
+    in, ttft and decision go first, in this order; then the model's name is cut; then out, what was chosen
+    beyond the defaults (from the right), and the others go. What is left over goes to the long ones.
     """
-    wide = width >= WIDE
-    wanted = ["in", "ttft", "decision", "out"]
-    present = {"in", "ttft", "decision", "out"} if wide else {"out"}
-    while _sum(present, wide, _MODEL_FULL if wide else _MODEL_MIN, _DECISION_MIN) > width - 1 and wanted:
-        present.discard(wanted.pop(0))
-    rest = width - 1 - _sum(present, wide, _MODEL_MIN, _DECISION_MIN)
-    model = min(max(_MODEL_MIN + rest, 6), _MODEL_FULL)
-    rest -= model - _MODEL_MIN
-    decision = 0
-    if "decision" in present:
-        decision = min(_DECISION_MIN + max(rest, 0), _DECISION_MAX)
-        rest -= decision - _DECISION_MIN
-    model = min(model + max(rest, 0), _MODEL_MAX)
-    return Columns(tuple(_columns(present, wide, model, decision)), wide)
+    wide, wanted = width >= WIDE, chosen(tuple(wanted))
+    present, room = list(wanted), width - 1
+    full = BY_ID["model"].width if wide else BY_ID["model"].narrow
+    for name, model in _steps(wanted, full):
+        if _laid_out(present, wide, model).width <= room or len(present) == 1:
+            break
+        if name in present:
+            present.remove(name)
+    laid = _laid_out(present, wide, _MODEL_CUT)
+    if laid.width > room and "model" in present:
+        laid = _set(laid, "model", max(_MODEL_CUT - (laid.width - room), 1))
+    laid = _grown(laid, room)
+    return replace(laid, left_out=tuple(name for name in wanted if name not in present))
 
 
-def _columns(present: set[str], wide: bool, model: int, decision: int) -> list[Column]:
-    columns = [
-        Column("time", "time ↓", 10 if wide else 8),
-        Column("status", "status", 5),
-        Column("model", "model", model),
-        Column("variant", "variant", 11),
-        Column("latency", "latency", 7, 1 if wide else 2, right=True),
+def _steps(wanted: Sequence[str], full: int) -> list[tuple[str, int]]:
+    """What is given up, in order, each with the width of the model below which it is."""
+    extra = [name for name in reversed(wanted) if name not in (*_EASY, *_CORE, "out")]
+    return [
+        *((name, full) for name in _EASY),
+        *((name, _MODEL_CUT) for name in ("out", *extra)),
+        *((name, _MODEL_LEAST) for name in _CORE),
     ]
-    if "ttft" in present:
-        columns.append(Column("ttft", "ttft", 6, right=True))
-    if "in" in present:
-        columns.append(Column("in", "in", 5, right=True))
-    if "out" in present:
-        columns.append(Column("out", "out", 4 if wide else 5, 2 if wide else 1, right=True))
-    columns.append(Column("cost", "cost", 8, 2 if wide else 3, right=True))
-    if "decision" in present:
-        columns.append(Column("decision", "decision, why", decision))
+
+
+def _laid_out(names: Sequence[str], wide: bool, model: int) -> Columns:
+    columns = []
+    for name in names:
+        kind = BY_ID[name]
+        width = kind.width if wide else kind.narrow or kind.width
+        gap = kind.gap if wide else kind.narrow_gap
+        columns.append(Column(name, kind.title, model if name == "model" else width, gap, right=kind.right))
+    return Columns(tuple(columns), wide)
+
+
+def _set(columns: Columns, name: str, width: int) -> Columns:
+    return replace(
+        columns, columns=tuple(replace(c, width=width) if c.name == name else c for c in columns.columns)
+    )
+
+
+def _grown(columns: Columns, room: int) -> Columns:
+    """What is left over: to the model, then to the decision and other long texts, then to the model again."""
+    model = BY_ID["model"]
+    long = sorted(
+        (c for c in columns.columns if c.kind.most > c.width and c.name != "model"),
+        key=lambda column: column.name != "decision",
+    )
+    for name, most in (("model", model.width), *((c.name, c.kind.most) for c in long), ("model", model.most)):
+        if name in columns:
+            width = columns[name].width
+            columns = _set(columns, name, min(width + max(room - columns.width, 0), max(most, width)))
     return columns
-
-
-def _sum(present: set[str], wide: bool, model: int, decision: int) -> int:
-    return Columns(tuple(_columns(present, wide, model, decision)), wide).width
 
 
 Styler = Callable[[str], str]
 """Role -> style string."""
 
 
-def title_line(columns: Columns, style: Styler) -> Text:
-    """The row of column titles."""
-    line = Text(" " * (LEAD - 2), style=style("muted"), no_wrap=True, end="")
+def title_line(columns: Columns, style: Styler, sort: str = "time", *, up: bool = False) -> Text:
+    """The row of column titles. The one the rows are sorted by has an arrow: `↓` grows downwards, `↑` upwards."""
+    line = Text(style=style("muted"), no_wrap=True, end="")
     spill = 0
-    for column in columns.columns:
-        room = column.gap - spill
+    for index, column in enumerate(columns.columns):
+        room = (column.gap if index else LEAD) - spill
+        title, name = column.title, "muted"
+        if column.name == sort:
+            arrow = "↑" if up else "↓"
+            title += f" {arrow}" if len(title) + 2 <= column.width + (room - 1) * column.right else arrow
+            if len(title) > column.width + 1:
+                title = title[: column.width] + arrow
+            name = "muted" if sort == "time" and not up else "strong"
         if column.right:
-            line.append(column.title.rjust(room + column.width))
+            line.append(" " * max(room + column.width - len(title), 0)).append(title, style(name))
             spill = 0
         else:
-            line.append(" " * room + column.title.ljust(column.width))
-            spill = max(len(column.title) - column.width, 0)
+            last = index == len(columns.columns) - 1
+            title = title[: column.width] if last else title
+            line.append(" " * room).append(title, style(name))
+            line.append(" " * max(column.width - len(title), 0))
+            spill = max(len(title) - column.width, 0)
+            if spill >= 2:
+                line.truncate(line.cell_len - spill + 1)
+                spill = 1
     return line
 
 
@@ -120,29 +181,55 @@ def row_line(
     """One request as a line; `arm` is the place of its variant, 0 for control."""
     line = Text(" " * (LEAD - 1), no_wrap=True, end="")
     line.append("▌" if cursor else " ", style("focus") if focus else style("muted"))
-    bad = row.failed
+    start, end = _error_room(row, columns)
     for index, column in enumerate(columns.columns):
-        if index:
-            line.append(" " * column.gap)
-        if bad and "decision" not in columns and column.name in {"out", "cost"}:
-            return _with_error(line, row, columns, style)
-        _cell(line, column, row, arm, style, columns.tenths)
+        if start < index < end:
+            continue
+        line.append(" " * column.gap if index else "")
+        if index == start < end:
+            _error(line, row, columns.columns[start:end], style)
+        else:
+            _cell(line, column, row, arm, style, columns.tenths)
     return line
 
 
-def _with_error(line: Text, row: EventRow, columns: Columns, style: Styler) -> Text:
-    room = columns.width - line.cell_len
-    words = Text(_error_words(row), style=style("bad"), no_wrap=True, end="")
+def _error_room(row: EventRow, columns: Columns) -> tuple[int, int]:
+    """The columns whose room the error of a failed request takes: the widest run of figures it lacks."""
+    none = (len(columns.columns), 0)
+    if not row.failed or "decision" in columns or "error" in columns:
+        return none
+    best, width, start = none, 0, 0
+    for index in range(len(columns.columns) + 1):
+        if index < len(columns.columns) and _lacks(row, columns.columns[index]):
+            continue
+        run = columns.columns[start:index]
+        taken = sum(c.width + c.gap for c in run)
+        if run and taken - run[0].gap > max(width, _ERROR_LEAST - 1):
+            best, width = (start, index), taken - run[0].gap
+        start = index + 1
+    return best
+
+
+def _lacks(row: EventRow, column: Column) -> bool:
+    return column.kind.lacking and column.kind.key(row) is None
+
+
+def _error(line: Text, row: EventRow, run: Sequence[Column], style: Styler) -> None:
+    room = sum(c.width + c.gap for c in run) - run[0].gap
+    words = Text(error_words(row), style=style("bad"), no_wrap=True, end="")
     words.truncate(room, overflow="ellipsis")
-    return line.append(" " * (room - words.cell_len)).append_text(words)
+    line.append(" " * (room - words.cell_len)).append_text(words)
 
 
 def _cell(line: Text, column: Column, row: EventRow, arm: int | None, style: Styler, tenths: bool) -> None:
+    words, name = column.kind.words(row, arm)
     if column.name == "status":
-        mark, name = ("✗", "bad") if row.failed else ("✓", "ok")
-        line.append(mark, style(name)).append(f" {row.status:<3}"[: column.width - 1], style("text"))
+        line.append(words[:1], style(name)).append(
+            f"{words[1:]:<{column.width - 1}}"[: column.width - 1], style("text")
+        )
         return
-    words, name = _words(column.name, row, arm, tenths)
+    if column.name == "time":
+        words = clock(moment(row.timestamp), tenths=tenths and column.width >= 10)
     text = Text(words, style=style(name), no_wrap=True, end="")
     text.truncate(column.width, overflow="ellipsis")
     pad = " " * (column.width - text.cell_len)
@@ -150,77 +237,3 @@ def _cell(line: Text, column: Column, row: EventRow, arm: int | None, style: Sty
         line.append(pad).append_text(text)
     else:
         line.append_text(text).append(pad)
-
-
-def _words(name: str, row: EventRow, arm: int | None, tenths: bool) -> tuple[str, str]:
-    if name == "time":
-        return clock(moment(row.timestamp), tenths=tenths), "muted"
-    if name == "model":
-        return sanitise(row.model or "unknown", 80), "text" if row.model else "unknown"
-    if name == "variant":
-        return variant_words(row, arm)
-    if name == "decision":
-        return why(row)
-    if name == "latency":
-        return _number(duration_ms(row.latency_ms))
-    if name == "ttft":
-        return _number(duration_ms(row.ttft_ms))
-    if name == "in":
-        return _number(_tokens(row, row.input_tokens))
-    if name == "out":
-        return _number(_tokens(row, row.output_tokens))
-    return cost_words(row)
-
-
-def _number(words: str) -> tuple[str, str]:
-    return words, "muted" if words == "-" else "text"
-
-
-def _tokens(row: EventRow, number: int | None) -> str:
-    """A count; `-` where the zero only says that nothing was ever counted."""
-    return "-" if row.usage_status == "none" and not number else count(number)
-
-
-def variant_words(row: EventRow, arm: int | None) -> tuple[str, str]:
-    """The variant with its glyph, and its role; `-` when no split assigned the request."""
-    if row.tag is None:
-        return "-", "muted"
-    tag = sanitise(row.tag, 40)
-    if arm is None:
-        return tag, "text"
-    return f"{arm_glyph(arm)} {tag}", arm_role(arm) if arm < len(ARM_ROLES) else "text"
-
-
-def cost_words(row: EventRow) -> tuple[str, str]:
-    """What the request cost; unpriced and unknown are words, `-` is a request that never cost anything."""
-    if row.cost_status == "unpriced":
-        return "unpriced", "unknown"
-    if row.usage_status == "unknown" and row.cost is None:
-        return "unknown", "unknown"
-    if row.cost_status == "none":
-        return "-", "muted"
-    return _number(request_cost(row.cost))
-
-
-def _error_words(row: EventRow) -> str:
-    if row.decision == "block" or row.outcome == "client_cancelled" or not row.error:
-        return why(row)[0]
-    return sanitise(row.error, 60)
-
-
-def why(row: EventRow) -> tuple[str, str]:
-    """Decision and reason in a few words, and their role."""
-    policy = sanitise(row.policies_triggered[0], 60) if row.policies_triggered else ""
-    if row.decision == "block":
-        return f"block {policy}".rstrip(), "bad"
-    if row.outcome == "client_cancelled":
-        return "client left", "muted"
-    if row.failed:
-        tries = row.attempts if row.attempts is not None else row.attempt
-        error = sanitise(row.error or "failed", 60)
-        return (f"failed after {tries} tries" if tries is not None and tries > 1 else error), "muted"
-    if row.decision == "warn":
-        return f"warn {policy}".rstrip(), "warn"
-    if row.decision == "redirect":
-        return f"redirect {policy}".rstrip(), "text"
-    return sanitise(row.decision or "unknown", 40), "muted"

@@ -33,7 +33,10 @@ def heading_text(
 
 
 class Heading(Widget):
-    """The heading row of a region. `region` is the widget whose focus it shows; default its parent."""
+    """The heading row of a region. `region` is the widget whose focus it shows; default its parent.
+
+    A click focuses `focuses`, by default the region or the first part of it that takes the focus.
+    """
 
     DEFAULT_CSS = """
     Heading { height: 1; width: 1fr; background: $kt-base; color: $kt-text; }
@@ -50,11 +53,13 @@ class Heading(Widget):
         meta: Text | str = "",
         *,
         region: Widget | None = None,
+        focuses: Widget | None = None,
         ghost: bool = False,
         id: str | None = None,
     ) -> None:
         super().__init__(id=id)
         self._region = region
+        self._focuses = focuses
         self.set_reactive(Heading.title, _text(title))
         self.set_reactive(Heading.meta, _text(meta))
         self.set_reactive(Heading.ghost, ghost)
@@ -72,7 +77,7 @@ class Heading(Widget):
 
     def on_click(self) -> None:
         """A click on the heading focuses its region."""
-        region = self._region or self.parent
+        region = self._focuses or self._region or self.parent
         if not isinstance(region, Widget):
             return
         if region.focusable:

@@ -10,6 +10,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from proxy.control.auth import Guard, Token
+from proxy.control.body_routes import BodyRoutes
 from proxy.control.config_routes import ConfigRoutes
 from proxy.control.event_routes import EventRoutes
 from proxy.control.feedback_routes import FeedbackRoutes
@@ -21,6 +22,7 @@ from proxy.control.past import past_of
 from proxy.control.policy_routes import PolicyRoutes
 from proxy.control.price_routes import PriceRoutes
 from proxy.control.problems import ApiError, json_response
+from proxy.control.purge_routes import PurgeRoutes
 from proxy.control.screen_stream import ScreenStream
 from proxy.control.search_routes import SearchRoutes
 from proxy.control.status import status, status_then, targets
@@ -66,6 +68,8 @@ def routes(hub: Hub) -> list[Route]:
         *ConfigRoutes(hub).routes(),
         *SearchRoutes(hub).routes(),
         *EventRoutes(hub).routes(),
+        *BodyRoutes(hub).routes(),
+        *PurgeRoutes(hub).routes(),
         *FeedbackRoutes(hub).routes(),
         *PolicyRoutes(hub).routes(),
         *PriceRoutes(hub).routes(),

@@ -72,7 +72,7 @@ class FeedbackRoutes:
             _score(body.get("score")),
             _text(body, "label", LABEL_LIMIT),
             _text(body, "comment", COMMENT_LIMIT),
-            _key(request),
+            idempotency_key(request),
         )
         if given.score is None and given.label is None and given.comment is None:
             raise ApiError(400, "bad_field", "say something: score (0 to 1), label or comment", "score")
@@ -106,7 +106,8 @@ def _text(body: Mapping[str, Any], name: str, limit: int) -> str | None:
     return value
 
 
-def _key(request: Request) -> str:
+def idempotency_key(request: Request) -> str:
+    """The request's Idempotency-Key. Raises ApiError (428)."""
     key = request.headers.get("idempotency-key", "")
     if not 1 <= len(key) <= KEY_LIMIT:
         raise ApiError(

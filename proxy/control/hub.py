@@ -10,8 +10,10 @@ from typing import Protocol
 from proxy.base.times import now_ms
 from proxy.base.worker import Worker
 from proxy.config.manager import ConfigManager
+from proxy.events.bodies import FoundBodies
 from proxy.events.feedback import Feedback, Kept
 from proxy.events.live_metrics import LiveMetrics
+from proxy.events.purge import Amount, Purge, Purged
 from proxy.events.rollups.read import Found, Wanted
 from proxy.events.sqlite_plan import Plan
 from proxy.events.store import EventQuery, EventStore
@@ -86,6 +88,15 @@ class CountedStore(EventStore, Protocol):
 
     async def feedback_of(self, event_id: str) -> list[Feedback]:
         """What was said of one event, newest first."""
+
+    async def count_purge(self, purge: Purge) -> Amount:
+        """What it would remove."""
+
+    async def purge(self, purge: Purge, within_s: float) -> Purged:
+        """Remove for about `within_s` seconds."""
+
+    async def bodies_of(self, event_id: str) -> FoundBodies | None:
+        """The bodies of one event; None when there is no such event."""
 
     @property
     def last_timestamp_ms(self) -> int | None:

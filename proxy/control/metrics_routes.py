@@ -14,11 +14,12 @@ from starlette.routing import Route
 from proxy.base.money import to_decimal_string
 from proxy.base.times import parse_moment, parse_span
 from proxy.control.hub import Hub
+from proxy.control.markers import Markers
 from proxy.control.moment import moment_of, now_of
 from proxy.control.problems import ApiError, json_response
 from proxy.events.errors import StoreError
-from proxy.events.live_metrics import SETTLE_MS, Series, SeriesLine
-from proxy.events.metrics import METRICS, Tally
+from proxy.events.live_metrics import SETTLE_MS, Marker, Series, SeriesLine
+from proxy.events.metrics import METRICS, Metric, Tally
 from proxy.events.rollups.cells import COUNTS, DAY_MS, DIMENSIONS, HOUR_MS, MINUTE_MS, Cell
 from proxy.events.rollups.read import Found, Wanted, tally
 
@@ -77,69 +78,100 @@ class MetricsRoutes:
         metric = given.get("metric", "")
         if metric not in METRICS:
             raise ApiError(400, "bad_parameter", f"metric must be one of {', '.join(METRICS)}", "metric")
-        group_by = _group_by(given)
-        window_ms, step_ms = _span(given, "window", "15m"), _span(given, "step", "10s")
-        moment = moment_of(request, self._hub)
-        now = now_of(request, self._hub)
-        if window_ms <= LIVE_MS and moment is None and group_by in ("all", "variant"):
+        group_by, step_ms = _group_by(given), _span(given, "step", "10s")
+        moment, clock = moment_of(request, self._hub), self._hub.clock_ms()
+        first, end = _bounds(given, now_of(request, self._hub))
+        if moment is None and clock - first <= LIVE_MS and group_by in ("all", "variant"):
             live = self._hub.metrics.series(
                 metric,
                 "variant" if group_by == "variant" else "all",
-                window_ms // 1_000,
+                (end - first) // 1_000,
                 step_ms // 1_000,
-                now,
+                end,
+                clock,
             )
             return json_response(live.to_json())
         smallest = HOUR_MS if group_by == "user" else MINUTE_MS
         step_ms = max(
-            smallest, -(-step_ms // smallest) * smallest, -(-window_ms // MAX_POINTS // smallest) * smallest
+            smallest,
+            -(-step_ms // smallest) * smallest,
+            -(-(end - first) // MAX_POINTS // smallest) * smallest,
         )
-        first = (now - window_ms) // step_ms * step_ms
-        wanted = Wanted(group_by, first, moment, step_ms, _sketches(metric))
-        return json_response(self._series(await self._read(wanted), metric, wanted, now).to_json())
-
-    def _series(self, found: Found, metric: str, wanted: Wanted, now: int) -> Series:
-        step_ms = wanted.step_ms or MINUTE_MS
-        starts = list(range(wanted.since_ms, now + 1, step_ms))
-        groups: dict[tuple[str | None, str], dict[int, Tally]] = defaultdict(dict)
-        for (start, value), cell in found.cells.items():
-            points = groups[named(wanted.dimension, value)]
-            if start in points:
-                points[start].merge(tally(cell))
-            else:
-                points[start] = tally(cell)
-        known = METRICS[metric]
-        lines = []
-        largest = sorted(groups, key=lambda name: -sum(t.requests for t in groups[name].values()))[:MAX_LINES]
-        for name in sorted(largest, key=lambda name: (name[0] or "", name[1])):
-            points = groups[name]
-            values = [known.value(points[start]) if start in points else None for start in starts]
-            if (
-                known.settles
-                and starts[-1] + step_ms > now - SETTLE_MS
-                and any(v is not None for v in values[:-1])
-            ):
-                values[-1] = None
-            whole = Tally()
-            for point in points.values():
-                whole.merge(point, sketches=known.sketched)
-            lines.append(SeriesLine(name[1], name[0], values, known.value(whole)))
-        return Series(
-            metric=metric,
-            unit=known.unit,
-            step_s=step_ms // 1_000,
-            from_s=wanted.since_ms / 1_000,
-            to_s=now / 1_000,
-            times=[start // 1_000 for start in starts],
-            series=lines,
-            markers=self._hub.metrics.markers_between(wanted.since_ms / 1_000, now / 1_000),
-        )
+        until = None if end >= clock else end
+        wanted = Wanted(group_by, first // step_ms * step_ms, until, step_ms, _sketches(metric))
+        found = await self._read(wanted)
+        markers = await Markers(self._hub).between(wanted.since_ms, end, step_ms)
+        return json_response(_series(found, metric, wanted, end, clock, markers).to_json())
 
     async def _read(self, wanted: Wanted) -> Found:
         try:
             return await self._hub.store.rollups(wanted)
         except StoreError as error:
             raise ApiError(503, "store", str(error)) from None
+
+
+def _bounds(given: Mapping[str, str], now: int) -> tuple[int, int]:
+    """Where a chart begins and ends: `since` and `until`, else the `window` up to now."""
+    window_ms = _span(given, "window", "15m")
+    until = _moment(given, "until", now)
+    end = now if until is None else min(until, now)
+    since = _moment(given, "since", now)
+    first = end - window_ms if since is None else since
+    if not 1_000 <= end - first <= _LONGEST_MS:
+        raise ApiError(400, "bad_parameter", "since must be 1s to 400d before until", "since")
+    return first, end
+
+
+def _series(found: Found, metric: str, wanted: Wanted, end: int, clock: int, markers: list[Marker]) -> Series:
+    step_ms = wanted.step_ms or MINUTE_MS
+    starts = list(range(wanted.since_ms, end + 1, step_ms))
+    groups: dict[tuple[str | None, str], dict[int, Tally]] = defaultdict(dict)
+    for (start, value), cell in found.cells.items():
+        points = groups[named(wanted.dimension, value)]
+        if start in points:
+            points[start].merge(tally(cell))
+        else:
+            points[start] = tally(cell)
+    largest = sorted(groups, key=lambda name: -sum(t.requests for t in groups[name].values()))[:MAX_LINES]
+    lines = [
+        _line(METRICS[metric], name, groups[name], starts, step_ms, end, clock)
+        for name in sorted(largest, key=lambda name: (name[0] or "", name[1]))
+    ]
+    return Series(
+        metric=metric,
+        unit=METRICS[metric].unit,
+        step_s=step_ms // 1_000,
+        from_s=wanted.since_ms / 1_000,
+        to_s=end / 1_000,
+        times=[start // 1_000 for start in starts],
+        series=lines,
+        markers=markers,
+    )
+
+
+def _line(
+    known: Metric,
+    name: tuple[str | None, str],
+    points: dict[int, Tally],
+    starts: list[int],
+    step_ms: int,
+    end: int,
+    clock: int,
+) -> SeriesLine:
+    def seconds(start: int, stop: int) -> float:
+        return max(min(stop, end) - start, 1_000) / 1_000
+
+    values = [
+        known.value(points[start], seconds(start, start + step_ms)) if start in points else None
+        for start in starts
+    ]
+    unsettled = known.settles and starts[-1] + step_ms > clock - SETTLE_MS
+    if unsettled and any(value is not None for value in values[:-1]):
+        values[-1] = None
+    whole = Tally()
+    for point in points.values():
+        whole.merge(point, sketches=bool(known.sketch))
+    return SeriesLine(name[1], name[0], values, known.value(whole, seconds(starts[0], end)))
 
 
 def named(dimension: str, value: str) -> tuple[str | None, str]:
@@ -173,9 +205,8 @@ def group_json(value: str, cell: Cell) -> dict[str, Any]:
 
 
 def _sketches(metric: str) -> tuple[str, ...]:
-    if not METRICS[metric].sketched:
-        return ()
-    return ("ttft",) if metric.startswith("ttft") else ("latency",)
+    sketch = METRICS[metric].sketch
+    return (sketch,) if sketch else ()
 
 
 def _group_by(given: Mapping[str, str]) -> str:

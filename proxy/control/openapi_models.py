@@ -228,6 +228,24 @@ COMPONENTS: dict[str, Schema] = {
     "Event": obj(_EVENT),
     "EventDetail": obj({**_EVENT, "attempt_log": listed(ANY_OBJECT), "feedback": listed(ref("Feedback"))}),
     "Feedback": obj(_FEEDBACK),
+    "Body": obj(
+        {
+            "text": said(TEXT, "What was kept, where it is Unicode."),
+            "base64": said(TEXT, "What was kept, where it is not."),
+            "bytes": said(WHOLE, "How long it was in all."),
+            "truncated": said(FLAG, "Only the beginning was kept."),
+            "content_type": _NULL_TEXT,
+        },
+        ("text", "base64"),
+    ),
+    "Purged": obj(
+        {
+            "events": said(WHOLE, "Removed, or that would be."),
+            "bodies": said(WHOLE, "The same of bodies."),
+            "more": said(FLAG, "There is more: send it again, under another Idempotency-Key."),
+            "traces": said(FLAG, "A read under way keeps older pages on disk for now."),
+        }
+    ),
     "Field": obj(
         {**dict.fromkeys(("name", "kind", "doc", "example"), TEXT), "aliases": TEXTS, "values": TEXTS}
     ),

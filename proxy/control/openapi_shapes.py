@@ -29,6 +29,7 @@ from proxy.control.openapi_schema import (
 from proxy.control.search_routes import SEARCH_PARAMETERS
 from proxy.events.feedback import COMMENT_LIMIT, LABEL_LIMIT
 from proxy.events.metrics import METRICS
+from proxy.events.purge import What
 from proxy.events.rollups.cells import DIMENSIONS
 from proxy.policy.facts import Endpoint
 
@@ -112,7 +113,10 @@ SHAPES: dict[tuple[str, str], Shape] = {
     ),
     ("GET", "/v1/metrics/series"): Shape(
         ref("Series"),
-        query={"metric": one_of(*METRICS), "group_by": one_of(*DIMENSIONS), "window": _SPAN, "step": _SPAN},
+        query={
+            "metric": one_of(*METRICS), "group_by": one_of(*DIMENSIONS), "window": _SPAN, "step": _SPAN,
+            "since": _MOMENT, "until": said(TEXT, "Like since; exclusive."),
+        },
         required_query=("metric",),
         errors=(400, 503),
     ),
@@ -159,6 +163,23 @@ SHAPES: dict[tuple[str, str], Shape] = {
     ("GET", "/v1/events/fields"): Shape(obj({"fields": listed(ref("Field"))})),
     ("GET", "/v1/events/{id}"): Shape(
         ref("EventDetail"), query=_event_query(("unknown",)), errors=(400, 404)
+    ),
+    ("GET", "/v1/events/{id}/body"): Shape(
+        obj({"request": maybe(ref("Body")), "response": maybe(ref("Body"))}), errors=(403, 404, 503)
+    ),
+    ("POST", "/v1/events/purge"): Shape(
+        ref("Purged"),
+        headers=_IDEMPOTENCY,
+        body=obj(
+            {
+                "what": one_of(*get_args(What)),
+                "before": said(maybe(_MOMENT), "Only what arrived before; null: everything."),
+                "filter": said(maybe(TEXT), "Only what it holds for."),
+                "dry_run": said(FLAG, "Only count; needs no Idempotency-Key."),
+            },
+            ("before", "filter", "dry_run"),
+        ),
+        errors=(400, 409, 413, 415, 428, 503),
     ),
     ("POST", "/v1/events/{id}/feedback"): Shape(
         ref("Feedback"), status=201, headers=_IDEMPOTENCY, body=obj(_FEEDBACK, tuple(_FEEDBACK)),

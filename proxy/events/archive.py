@@ -6,9 +6,11 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
+from proxy.events.bodies import FoundBodies
 from proxy.events.errors import StoreError
 from proxy.events.event import Event
 from proxy.events.feedback import Feedback, Kept
+from proxy.events.purge import Amount, Purge, Purged, amount
 from proxy.events.rollups.cells import Cell
 from proxy.events.rollups.read import Found, Wanted
 from proxy.events.sqlite_plan import Plan
@@ -44,6 +46,18 @@ class ArchivedStore:
     def query(self, query: EventQuery) -> AsyncIterator[Event]:
         """See EventStore."""
         return self._reader.query(query)
+
+    async def count_purge(self, purge: Purge) -> Amount:
+        """See SqliteEventStore."""
+        return await amount(purge, await self._reader.way_of(purge.query), self._reader.rows)
+
+    async def purge(self, purge: Purge, within_s: float) -> Purged:
+        """Raises StoreError: nothing is removed."""
+        raise StoreError("this store is an archive: nothing is removed from it")
+
+    async def bodies_of(self, event_id: str) -> FoundBodies | None:
+        """See EventReader."""
+        return await self._reader.bodies_of(event_id)
 
     async def get(self, event_id: str) -> Event | None:
         """One event by id."""

@@ -10,10 +10,13 @@ from typing import Any
 
 import msgspec
 
-from proxy.events.event import Event
+from proxy.events.bodies import read_encoded
+from proxy.events.event import Bodies, Event
 from proxy.policy.recorded import CHANGED
 
-FIELDS: tuple[str, ...] = tuple(f.name for f in fields(Event) if f.name != "seq")
+_APART = frozenset({"seq", "bodies"})
+"""Given by the store, and kept in another table."""
+FIELDS: tuple[str, ...] = tuple(f.name for f in fields(Event) if f.name not in _APART)
 """Names of the stored fields, in the order of the table's columns."""
 MAX_EVENT_BYTES = 256 * 1024
 """Longest encoded event; a longer one has its texts cut."""
@@ -66,12 +69,17 @@ def prepare(event: Event) -> tuple[Event, bytes]:
 
 def _plain(event: Event, payload: bytes) -> bool:
     return (
-        len(payload) <= MAX_EVENT_BYTES
+        len(payload) <= MAX_EVENT_BYTES + (_encoded_bytes(event.bodies) if event.bodies is not None else 0)
         and b"\\u0000" not in payload
         and math.isfinite(event.latency_ms)
         and (event.ttft_ms is None or math.isfinite(event.ttft_ms))
         and (event.quality_score is None or math.isfinite(event.quality_score))
     )
+
+
+def _encoded_bytes(bodies: Bodies) -> int:
+    """About what `bodies` add to a journal line, where bytes are written as base64."""
+    return sum(len(body.data) * 4 // 3 + 512 for body in (bodies.request, bodies.response) if body is not None)
 
 
 def decode(payload: bytes) -> Event:
@@ -86,7 +94,9 @@ def decode(payload: bytes) -> Event:
         raise ValueError(f"not JSON: {error}") from None
     if not isinstance(values, dict) or not values.keys() >= _REQUIRED:
         raise ValueError("not an event")
-    return Event(**{name: values[name] for name in FIELDS if name in values})
+    event = Event(**{name: values[name] for name in FIELDS if name in values})
+    event.bodies = read_encoded(values.get("bodies"))
+    return event
 
 
 def clean(event: Event) -> Event:
@@ -96,7 +106,7 @@ def clean(event: Event) -> Event:
     longer those of the request are marked, so that no replay rests on them.
     """
     cleaned = replace(
-        event, **{name: _clean_field(name, getattr(event, name)) for name in _KIND if name != "seq"}
+        event, **{name: _clean_field(name, getattr(event, name)) for name in _KIND if name not in _APART}
     )
     if any(getattr(cleaned, name) != getattr(event, name) for name in _DECIDED_FROM):
         cleaned.facts[CHANGED] = True

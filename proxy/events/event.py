@@ -10,6 +10,29 @@ CostStatus = Literal["priced", "unpriced", "estimated", "none"]
 UsageStatus = Literal["reported", "estimated", "unknown", "none"]
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """One side of a request, word for word as far as it was kept."""
+
+    data: bytes
+    size: int
+    """Bytes there were in all."""
+    content_type: str | None = None
+
+    @property
+    def truncated(self) -> bool:
+        """Whether `data` is only the beginning."""
+        return len(self.data) < self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """What the client sent and what it was sent; None: nothing came, or it was refused before it was read."""
+
+    request: Body | None = None
+    response: Body | None = None
+
+
 @dataclass(slots=True)
 class Event:
     """One row per request. `None` means unknown or does not apply; it is never written as 0.
@@ -80,3 +103,5 @@ class Event:
     """Each request sent upstream: target, model, status, error, ms, reason. Empty when the only one was answered."""
     seq: int = 0
     """Given by the store's writer at insertion; the only cursor. 0 before that."""
+    bodies: Bodies | None = field(default=None, repr=False, compare=False)
+    """On the way to the store only: what is read back has None, its bodies are asked for by id."""

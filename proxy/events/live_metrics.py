@@ -108,6 +108,12 @@ def _leave_out_unsettled(values: list[float | None], starts: list[int], width: i
             values[index] = None
 
 
+def _seconds(first: int, last: int, now: int) -> float:
+    """Of the buckets from `first` to `last`, as far as they have passed."""
+    end = min((last + 1) * BUCKET_MS, now)
+    return max(end - first * BUCKET_MS, _MIN_SPAN_MS) / 1_000
+
+
 class LiveMetrics:
     """Rolling ten-second tallies over one hour, for all requests and for each arm of each split.
 
@@ -231,8 +237,11 @@ class LiveMetrics:
         window_s: int = 900,
         step_s: int = BUCKET_S,
         now_ms: int | None = None,
+        settled_ms: int | None = None,
     ) -> Series:
         """`metric` over the last `window_s` seconds (at most an hour) in steps of `step_s` (rounded up to tens).
+
+        `now_ms` is where the window ends; `settled_ms` the time it is, where that is later.
 
         Raises KeyError for a metric that is not in METRICS.
         """
@@ -245,11 +254,11 @@ class LiveMetrics:
         starts = [last - offset * width for offset in range(steps - 1, -1, -1)]
         end = now // BUCKET_MS
         lines = [
-            self._line(known, group, starts, width, end) for group in self._groups(group_by, starts[0], end)
+            self._line(known, group, starts, width, now) for group in self._groups(group_by, starts[0], end)
         ]
         if known.settles:
             for line in lines:
-                _leave_out_unsettled(line.values, starts, width, now)
+                _leave_out_unsettled(line.values, starts, width, settled_ms or now)
         from_s = starts[0] * BUCKET_S
         return Series(
             metric=metric,
@@ -273,7 +282,8 @@ class LiveMetrics:
         }
         return sorted(found)
 
-    def _line(self, metric: Metric, group: Group, starts: list[int], width: int, end: int) -> SeriesLine:
+    def _line(self, metric: Metric, group: Group, starts: list[int], width: int, now: int) -> SeriesLine:
+        end = now // BUCKET_MS
         began = None if self._started_ms is None else self._started_ms // BUCKET_MS
         values: list[float | None] = []
         whole = Tally()
@@ -284,10 +294,10 @@ class LiveMetrics:
                 continue
             # One bucket is its own tally: no copy is made of it.
             tally = self._buckets.get(start, {}).get(group) if stop == start else None
-            tally = tally or self._merged(group, start, stop, sketches=metric.sketched)
-            values.append(metric.value(tally))
-            whole.merge(tally, sketches=metric.sketched)
-        window_value = None if began is None else metric.value(whole)
+            tally = tally or self._merged(group, start, stop, sketches=bool(metric.sketch))
+            values.append(metric.value(tally, _seconds(start, stop, now)))
+            whole.merge(tally, sketches=bool(metric.sketch))
+        window_value = None if began is None else metric.value(whole, _seconds(starts[0], end, now))
         if group is None:
             return SeriesLine("all", None, values, window_value)
         return SeriesLine(group[1], group[0], values, window_value)

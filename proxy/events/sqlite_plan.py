@@ -13,7 +13,7 @@ from typing import Any as AnyValue
 
 from proxy.events.filter import bounds, to_sql
 from proxy.events.filter.expression import All, Any, Contains, Expression, Has, Metadata, Not, Range, Text
-from proxy.events.sqlite_indexes import INDEXES, NEVER_NULL, ONLY_WHERE, USER_EXPRESSION
+from proxy.events.sqlite_indexes import INDEXES, NEVER_NULL, ONLY_WHERE, SCAN, USER_EXPRESSION
 from proxy.events.store import EventQuery
 
 MAX_WALKS = 40
@@ -51,7 +51,7 @@ class Plan:
     def seqs(self, low: int, high: int, ascending: bool, limit: int) -> tuple[str, list[AnyValue]]:
         """A SELECT of the first `limit` seqs that fit between `low` and `high`."""
         order = "ASC" if ascending else "DESC"
-        walks = (Walk("events WHERE 1", "seq", ()),) if self.walks is None else self.walks
+        walks = (Walk(f"events INDEXED BY {SCAN} WHERE 1", "seq", ()),) if self.walks is None else self.walks
         values: list[AnyValue] = []
         parts = []
         for walk in walks:

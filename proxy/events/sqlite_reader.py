@@ -12,6 +12,8 @@ from typing import Any
 import aiosqlite
 
 from proxy.base.sanitise import sanitise
+from proxy.events import bodies
+from proxy.events.bodies import FoundBodies
 from proxy.events.codec import from_row
 from proxy.events.errors import StoreError
 from proxy.events.event import Event
@@ -51,7 +53,7 @@ class EventReader:
 
     async def total(self) -> int:
         """Number of stored events, counted."""
-        return int((await self._rows("SELECT count(*) FROM events", ()))[0][0])
+        return int((await self.rows("SELECT count(*) FROM events", ()))[0][0])
 
     async def count_between(self, spans: Sequence[tuple[int, int | None]]) -> list[int]:
         """How many events arrived in each span of milliseconds since 1970; an end of None is open.
@@ -66,23 +68,28 @@ class EventReader:
         )
         found: list[int] = []
         for since, until in spans:
-            rows = await self._rows(one, (bounded(since), _TOP if until is None else bounded(until)))
+            rows = await self.rows(one, (bounded(since), _TOP if until is None else bounded(until)))
             found.append(int(rows[0][0]))
         return found
 
     async def get(self, event_id: str) -> Event | None:
         """One event by id."""
-        rows = await self._rows(f"{SELECT} WHERE id = ?", (event_id.encode("utf-8", "replace").decode(),))
+        rows = await self.rows(f"{SELECT} WHERE id = ?", (event_id.encode("utf-8", "replace").decode(),))
         return from_row(rows[0]) if rows else None
 
     async def feedback_of(self, event_id: str) -> list[Feedback]:
         """What was said of one event, newest first, up to `feedback.SHOWN`."""
-        rows = await self._rows(NEWEST, (event_id.encode("utf-8", "replace").decode(),))
+        rows = await self.rows(NEWEST, (event_id.encode("utf-8", "replace").decode(),))
         return [feedback_from_row(row) for row in rows]
+
+    async def bodies_of(self, event_id: str) -> FoundBodies | None:
+        """The bodies of one event; None when there is no such event."""
+        rows = await self.rows(bodies.FIND, (event_id.encode("utf-8", "replace").decode(),))
+        return bodies.from_row(rows[0]) if rows else None
 
     async def unpriced(self, since_ms: int) -> list[tuple[str, str, int]]:
         """(target, model, requests) that went upstream since `since_ms` and whose cost is not known; most first."""
-        rows = await self._rows(
+        rows = await self.rows(
             "SELECT coalesce(target, ''), model, count(*) FROM events INDEXED BY events_timestamp "
             "WHERE timestamp_ms >= ? AND cost_status = 'unpriced' GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2",
             (bounded(since_ms),),
@@ -102,12 +109,12 @@ class EventReader:
     async def figures(self, query: EventQuery, dimension: str) -> dict[str, Cell]:
         """The cells of one dimension over the events of `query`, counted from the events; `limit` does not count."""
         low, high = await self._bounds(query)
-        way = await plan(query, low, high, self._rows, PAGE)
+        way = await plan(query, low, high, self.rows, PAGE)
         cells = Cells()
         while low <= high:
             last = min(high, low + SLICE - 1)
             sql, values = way.seqs(low, last, True, SLICE)
-            for row in await self._rows(
+            for row in await self.rows(
                 f"SELECT {EVENT_COLUMNS} FROM events WHERE seq IN (SELECT seq FROM ({sql}))", values
             ):
                 cells.add(row)
@@ -121,7 +128,7 @@ class EventReader:
     async def way_of(self, query: EventQuery) -> tuple[int, int, Plan]:
         """Lowest and highest seq at which `query` can find anything, and the cheapest way through them."""
         low, high = await self._bounds(query)
-        return low, high, await plan(query, low, high, self._rows, PAGE)
+        return low, high, await plan(query, low, high, self.rows, PAGE)
 
     async def query(self, query: EventQuery) -> AsyncIterator[Event]:
         """The events of `query` in pages. Rows inserted after the first page are left out.
@@ -133,7 +140,7 @@ class EventReader:
         low, high = await self._bounds(query)
         if low > high:
             return
-        way = await plan(query, low, high, self._rows, PAGE)
+        way = await plan(query, low, high, self.rows, PAGE)
         if query.ascending and query.limit is not None and not query.keep_oldest:
             low = await self._newest_from(low, high, way, query.limit)
         left = query.limit
@@ -144,7 +151,7 @@ class EventReader:
             )
             sql, values = way.seqs(first, last, query.ascending, size)
             order = "ASC" if query.ascending else "DESC"
-            rows = await self._rows(
+            rows = await self.rows(
                 f"{SELECT} WHERE seq IN (SELECT seq FROM ({sql})) ORDER BY seq {order}", values
             )
             for row in rows:
@@ -162,14 +169,14 @@ class EventReader:
     async def _bounds(self, query: EventQuery) -> tuple[int, int]:
         """Lowest and highest seq that can match, near enough; an empty range when nothing can."""
         first, last = (
-            await self._rows("SELECT (SELECT min(seq) FROM events), (SELECT max(seq) FROM events)", ())
+            await self.rows("SELECT (SELECT min(seq) FROM events), (SELECT max(seq) FROM events)", ())
         )[0]
         if first is None:
             return 1, 0
         since, until = window(query)
         if since is not None or until is not None:
             span = (-_TOP if since is None else bounded(since), _TOP if until is None else bounded(until))
-            low_block, high_block = (await self._rows(BLOCKS_BETWEEN, span))[0]
+            low_block, high_block = (await self.rows(BLOCKS_BETWEEN, span))[0]
             if low_block is None:
                 return 1, 0
             first = max(first, low_block << BLOCK_BITS)
@@ -184,13 +191,14 @@ class EventReader:
         while low <= high and left > 0:
             first = max(low, high - SLICE + 1)
             sql, values = way.seqs(first, high, False, bounded(left))
-            count, found = (await self._rows(f"SELECT count(*), min(seq) FROM ({sql})", values))[0]
+            count, found = (await self.rows(f"SELECT count(*), min(seq) FROM ({sql})", values))[0]
             left -= count
             lowest = lowest if found is None else found
             high = first - 1
         return int(lowest)
 
-    async def _rows(self, sql: str, values: Sequence[Any]) -> list[Any]:
+    async def rows(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        """What a SELECT finds. Raises StoreError."""
         async with self._connection() as connection:
             try:
                 return list(await connection.execute_fetchall(sql, values))

@@ -10,14 +10,15 @@ from urllib.parse import quote
 import aiosqlite
 
 from proxy.base.sanitise import sanitise
+from proxy.events.bodies import SCHEMA as BODIES
 from proxy.events.codec import FIELDS
 from proxy.events.errors import StoreError
 from proxy.events.feedback import SCHEMA as FEEDBACK
 from proxy.events.rollups import fold
-from proxy.events.sqlite_indexes import LEANER
+from proxy.events.sqlite_indexes import LEANER, NARROW
 from proxy.events.sqlite_indexes import SCHEMA as FINDING
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 8
 QUICK_CHECK_BYTES = 64 * 1024 * 1024
 """Largest file whose soundness is checked at start; beyond it the check would hold the start up."""
 _WAL_LIMIT = 64 * 1024 * 1024
@@ -85,6 +86,8 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
     4: FINDING,
     5: fold.SCHEMA,
     6: (*LEANER, *fold.ANEW),
+    7: BODIES,
+    8: NARROW,
 }
 """What leads to each version, from the one before."""
 
@@ -129,6 +132,8 @@ async def open_writer(path: Path, busy_s: float = 1.0) -> aiosqlite.Connection:
         await connection.execute("PRAGMA journal_mode=WAL")
         await connection.execute("PRAGMA synchronous=NORMAL")
         await connection.execute(f"PRAGMA journal_size_limit={_WAL_LIMIT}")
+        # What is deleted is overwritten with zeros: prompts that were purged must not be left in the file.
+        await connection.execute("PRAGMA secure_delete=ON")
         await _migrate(connection, path)
         await fold.prepare(connection)
         await _check(connection, path)

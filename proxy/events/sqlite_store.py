@@ -13,13 +13,16 @@ from pathlib import Path
 from proxy.base.sanitise import sanitise
 from proxy.base.worker import Worker
 from proxy.events.backlog import Backlog
+from proxy.events.bodies import FoundBodies
 from proxy.events.codec import prepare
+from proxy.events.errands import Errands
 from proxy.events.errors import StoreError
 from proxy.events.event import Event
 from proxy.events.feedback import Feedback, Kept
 from proxy.events.feedback_queue import FeedbackQueue
 from proxy.events.folding import Folding
 from proxy.events.journal import Journal
+from proxy.events.purge import Amount, Purge, Purged, amount, purge_some
 from proxy.events.retention import Limits
 from proxy.events.rollups.read import Found, Wanted
 from proxy.events.sqlite_plan import Plan
@@ -64,11 +67,12 @@ class SqliteEventStore:
         self._folding = Folding(path, self._writer, worker)
         self._close_within_s = close_within_s
         self._feedback = FeedbackQueue()
+        self._errands = Errands(self._wake)
         self._limits = limits
         self._tidy_every_s = tidy_every_s
         self._tidy_at = 0.0
         self.forgotten: Counter[str] = Counter()
-        """Events retention took away since this store was opened, by reason."""
+        """Events (and under `bodies`, bodies) retention took away since this store was opened, by reason."""
         self._listeners: list[Listener] = []
         self._work = asyncio.Event()
         self._full = asyncio.Event()
@@ -136,6 +140,7 @@ class SqliteEventStore:
         finally:
             self._folding.close()
             self._feedback.refuse()
+            self._errands.refuse()
             self._backlog.keep_what_is_left()
             await self._reader.close()
             await self._writer.close()
@@ -172,6 +177,23 @@ class SqliteEventStore:
         self._full.set()
         return await waiting
 
+    async def count_purge(self, purge: Purge) -> Amount:
+        """What `purge` would remove. Raises StoreError."""
+        return await amount(purge, await self._reader.way_of(purge.query), self._reader.rows)
+
+    async def purge(self, purge: Purge, within_s: float) -> Purged:
+        """Remove for about `within_s` seconds; see purge.purge_some. Raises StoreError."""
+        way = await self._reader.way_of(purge.query)
+        purged = await purge_some(purge, way, self._reader.rows, self._errands, within_s)
+        # The journal may still hold lines of what was stored and is now removed.
+        self._journal.seal()
+        self._journal.tidy()
+        return purged
+
+    def _wake(self) -> None:
+        self._work.set()
+        self._full.set()
+
     # -- giving out
 
     def query(self, query: EventQuery) -> AsyncIterator[Event]:
@@ -200,6 +222,10 @@ class SqliteEventStore:
     async def feedback_of(self, event_id: str) -> list[Feedback]:
         """See EventReader."""
         return await self._reader.feedback_of(event_id)
+
+    async def bodies_of(self, event_id: str) -> FoundBodies | None:
+        """See EventReader."""
+        return await self._reader.bodies_of(event_id)
 
     async def get(self, event_id: str) -> Event | None:
         """One event by id."""
@@ -283,6 +309,7 @@ class SqliteEventStore:
             if not self._closing.is_set():
                 await self._folding.step(self._work)
             await self._forget()
+            await self._errands.do_next(self._writer)
             if not busy and self._closing.is_set():
                 return
 
@@ -300,7 +327,7 @@ class SqliteEventStore:
         if gone is None:
             self._tidy_at = now + self._tidy_every_s
             return
-        self.forgotten[gone.reason] += gone.events
+        self.forgotten[gone.reason] += gone.events or gone.bodies
         self._work.set()
 
     async def _wait_for_work(self) -> None:

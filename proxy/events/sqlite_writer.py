@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 from collections import Counter
@@ -13,12 +14,13 @@ import aiosqlite
 
 from proxy.base.sanitise import sanitise
 from proxy.base.times import now_ms
-from proxy.events import feedback
+from proxy.events import bodies, feedback
+from proxy.events.bodies import Gone
 from proxy.events.codec import clean, decode, to_row
 from proxy.events.event import Event
 from proxy.events.feedback import Feedback, Kept
 from proxy.events.journal import read_segment
-from proxy.events.retention import Forgotten, Limits, forget_some
+from proxy.events.retention import Forgotten, Limits, delete_seqs, forget_some
 from proxy.events.rollups import fold
 from proxy.events.rollups.fold import Counted
 from proxy.events.sqlite_indexes import NEW_POLICIES, UPDATE_BLOCKS
@@ -150,6 +152,30 @@ class Writer:
             await fold.forget_some(self._connection, now_ms())
         return forgotten
 
+    async def delete_events(self, seqs: Sequence[int]) -> tuple[int, int]:
+        """Delete the events of `seqs` and all that belongs to them; how many, and how many had bodies."""
+        events, had_bodies = await delete_seqs(self._open_connection(), seqs)
+        self.total -= events
+        return events, had_bodies
+
+    async def empty_bodies(self, seqs: Sequence[int], gone: Gone, now_ms: int) -> int:
+        """See bodies.empty."""
+        chosen = "SELECT value FROM json_each(?)"
+        return await bodies.empty(self._open_connection(), chosen, (str(list(seqs)),), gone, now_ms)
+
+    async def empty_log(self) -> bool:
+        """Bring the write-ahead log into the file and cut it to nothing; False when a reader is in the way."""
+        connection = self._open_connection()
+        # As a script: a single statement is stepped once, which gives back one page.
+        await connection.executescript("PRAGMA incremental_vacuum(512)")
+        rows = list(await connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)"))
+        return not rows[0][0]
+
+    def _open_connection(self) -> aiosqlite.Connection:
+        if self._connection is None:
+            raise sqlite3.OperationalError("the event store is not open")
+        return self._connection
+
     async def _write_singly(self, events: Sequence[Event]) -> Stored:
         """One bad event must not take the others with it."""
         result = Stored()
@@ -182,6 +208,8 @@ class Writer:
         connection = self._connection
         if connection is None:
             raise sqlite3.OperationalError("the event store is not open")
+        has_bodies = any(event.bodies is not None for event in events)
+        packed = await asyncio.to_thread(bodies.pack, events) if has_bodies else {}
         # IMMEDIATE: a read that turns into a write would fail at once under contention, without any waiting.
         await connection.execute("BEGIN IMMEDIATE")
         try:
@@ -192,6 +220,8 @@ class Writer:
             )
             seqs = {row[0]: row[1] for row in new}
             await connection.executemany(NEW_POLICIES, _policies(events, seqs))
+            if packed:
+                await bodies.write(connection, packed, seqs)
             await connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -208,6 +238,7 @@ class Writer:
                 result.dropped["duplicate"] += 1
                 continue
             event.seq = seq
+            event.bodies = None  # they are stored; whoever is told of the event must not hold them in memory
             result.events.append(event)
             self.last_seq = max(self.last_seq, seq)
         result.events.sort(key=lambda event: event.seq)

@@ -75,6 +75,7 @@ class DataPlane:
         if endpoint is not None and (scope["method"] == "POST" or not self._passes(place)):
             # Counting tokens generates nothing: it is routed like a request, but it is none.
             exchange.recorded = place.below == COUNT_TOKENS
+            exchange.keep_bodies()
             work = partial(self._inference, exchange, place, scope, receive)
             await self._serve(exchange, work, scope, receive, send)
             return
@@ -248,7 +249,11 @@ class DataPlane:
         check_content_type(exchange)
         body = await read_body(receive, runtime.max_body, runtime.body_s)
         exchange.body_read = True
-        return await plain_body(exchange.headers, body, runtime.max_body)
+        body = await plain_body(exchange.headers, body, runtime.max_body)
+        if exchange.asked is not None:
+            exchange.asked.content_type = header_text(exchange.headers, b"content-type")
+            exchange.asked.add(body)
+        return body
 
     def _decide(self, exchange: Exchange, parsed: ParsedRequest) -> Decision:
         """Raises RequestError (403) for a refused request."""
@@ -270,6 +275,7 @@ class DataPlane:
         if error.status in _SAMPLED and not self.sampler.admit(error.code):
             exchange.recorded = True
         outcome: Outcome = "blocked" if error.code in _BLOCKING else "error"
+        conversation.note_failure(error)
         record(self.runtime, exchange, error.status, outcome, error.code, error.message)
         extra = exchange.minted_headers()
         if error.code == "overloaded":
@@ -295,6 +301,7 @@ class DataPlane:
 
     async def _cut_short(self, exchange: Exchange, conversation: Conversation, error: RequestError) -> None:
         """An answer of which nothing more comes, whether it began or not."""
+        conversation.note_failure(error)
         if conversation.started:
             record(self.runtime, exchange, 200, "truncated", error.code, error.message)
         else:

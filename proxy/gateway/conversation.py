@@ -34,10 +34,31 @@ class Conversation:
         """Hand one message over."""
         if message["type"] == "http.response.start":
             self.started = True
+            self._note_start(message)
             self._streams = any(name == b"x-accel-buffering" for name, _ in message["headers"])
         elif not message.get("more_body"):
             self._ended = True
+        if self._exchange.answered is not None and not self._exchange.recorded:
+            # What is sent once the event is recorded was captured before: it is on disk when the client sees it.
+            self._exchange.answered.add(message.get("body", b""))
         await self._send(message)
+
+    def _note_start(self, message: MutableMapping[str, Any]) -> None:
+        answered = self._exchange.answered
+        if answered is not None and answered.content_type is None:
+            kinds = (value for name, value in message["headers"] if name == b"content-type")
+            answered.content_type = next(kinds, b"").decode("latin-1") or None
+
+    def note_failure(self, error: RequestError) -> None:
+        """Capture what `fail` will say, ahead of the event that is recorded first."""
+        answered = self._exchange.answered
+        if answered is None or self._exchange.recorded or self._ended:
+            return
+        if not self.started:
+            answered.content_type = "application/json"
+            answered.add(error_body_for(self._exchange, error))
+        elif self._streams:
+            answered.add(error_frame_for(self._exchange.endpoint, error))
 
     async def fail(self, error: RequestError, extra: list[tuple[bytes, bytes]]) -> None:
         """Say `error`.

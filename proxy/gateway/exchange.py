@@ -10,6 +10,7 @@ from typing import Any
 
 from proxy.base.ids import uuid7
 from proxy.base.sanitise import header_value
+from proxy.events.bodies import Capture
 from proxy.gateway.guard import Headers
 from proxy.gateway.runtime import NamedKey, Snapshot
 from proxy.policy.facts import Decision, Endpoint, RequestFacts
@@ -69,10 +70,20 @@ class Exchange:
     cut_short: bool = False
     """A stream was left before its end: what it reported of its usage may be an early figure."""
     recorded: bool = False
+    asked: Capture | None = None
+    """The body that came; None: bodies are not kept."""
+    answered: Capture | None = None
+    """The body that goes to the client; None: bodies are not kept."""
 
     def __post_init__(self) -> None:
         if not self.id:
             self.id = uuid7(self.arrived_ns // 1_000_000)
+
+    def keep_bodies(self) -> None:
+        """Hold what is asked and answered from now on, if the version that runs says so."""
+        if self.snapshot is not None and self.snapshot.body_bytes and not self.recorded:
+            self.asked = Capture(self.snapshot.body_bytes)
+            self.answered = Capture(self.snapshot.body_bytes)
 
     @property
     def key(self) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from proxy.base.sanitise import sanitise
-from proxy.events.event import Event, Outcome
+from proxy.events.event import Bodies, Event, Outcome
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.runtime import Runtime
 from proxy.policy.facts import GENERATION
@@ -34,7 +34,23 @@ def record(
         if exchange.client_left:
             # The answer may have been read to its end all the same, for its usage.
             status, outcome, error, message = 499, "client_cancelled", "client_cancelled", None
-        runtime.recorder.append(event_of(exchange, status, outcome, error, message))
+        event = event_of(exchange, status, outcome, error, message)
+        event.bodies = _bodies(exchange)
+        runtime.recorder.append(event)
+
+
+def _bodies(exchange: Exchange) -> Bodies | None:
+    """What came and what went, as far as it is kept; None: bodies are not kept."""
+    asked, answered = exchange.asked, exchange.answered
+    if asked is None or answered is None:
+        return None
+    for side in (asked, answered):
+        if side.content_type is not None:
+            side.content_type = sanitise(side.content_type, _CODE_LIMIT * 2)
+    return Bodies(
+        asked.body() if exchange.body_read else None,
+        answered.body() if answered.size or answered.content_type is not None else None,
+    )
 
 
 def event_of(

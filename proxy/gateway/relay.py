@@ -132,6 +132,7 @@ class Relay:
             self._remember(response_id(exchange, data))
             exchange.usage, exchange.finish_reason = found.usage, found.finish_reason
             exchange.upstream_model = found.upstream_model
+        self._note_answer(found.body)
         error = found.error
         if status < 400 and error is not None:
             self._blame()
@@ -144,6 +145,19 @@ class Relay:
             record(self._runtime, exchange, found.status, "ok")
         await self._start([(b"content-length", b"%d" % len(found.body))], found.status)
         await self._body(found.body, more=False)
+
+    def _note_answer(self, data: bytes) -> None:
+        """Capture what will be sent once the event is recorded."""
+        answered = self._exchange.answered
+        if answered is not None:
+            if answered.content_type is None:
+                answered.content_type = self._content_type()
+            answered.add(data)
+
+    def _content_type(self) -> str | None:
+        if self._translated and not is_event_stream(self._answer):
+            return "application/json"
+        return dict(self._answer.headers).get("content-type")
 
     def _remember(self, response_id: str | None) -> None:
         if response_id is not None and self._exchange.target is not None:
@@ -188,6 +202,7 @@ class Relay:
                     self._note_tokens(stream, kept)
                 if stream.done:
                     silence.stop()
+                    self._note_answer(kept)
                     self._record_stream(stream)
                 if kept or stream.done:
                     await silence.around(kept, more=not stream.done)
@@ -222,12 +237,16 @@ class Relay:
             message = failure.message if failure is not None else _BROKEN
             # An unfinished frame is left out: the client would take it for the beginning of this one.
             tail = error_frame_for(self._exchange.endpoint, RequestError(502, code, message))
+            tail = redact(tail, self._exchange.target)
+            self._note_answer(tail)
             self._record_stream(stream, code, message)
         else:
+            tail = redact(tail, self._exchange.target)
+            self._note_answer(tail)
             if stream.first_token and self._exchange.first_token is None:
                 self._exchange.first_token = time.perf_counter()
             self._record_stream(stream)
-        await self._body(redact(tail, self._exchange.target), more=False)
+        await self._body(tail, more=False)
 
     def _note_tokens(self, stream: StreamTranscoder, kept: bytes) -> None:
         """What would be known of the usage if the client left now."""

@@ -65,6 +65,8 @@ class Snapshot:
     """Name and owner of every model that can be asked for by name."""
     keepalive_s: float = 15.0
     """A stream that is silent for so long gets a comment (or ping) of ours; 0: never."""
+    body_bytes: int = 0
+    """Bytes of each side's body that are kept with the event; 0: bodies are not kept."""
     fallback_models: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Model to the models tried when none of its targets answers."""
 
@@ -148,7 +150,9 @@ def build_snapshot(policy_file: PolicyFile, plan: Plan, env: Mapping[str, str], 
     book.prepare(
         (target.provider, name, target.spec) for name, _ in models for target in routes.for_model(name)
     )
+    bodies = policy_file.events.kept_bodies
     return Snapshot(
+        body_bytes=bodies.max_bytes if bodies is not None else 0,
         plan=plan,
         routes=routes,
         book=book,

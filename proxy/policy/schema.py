@@ -20,6 +20,7 @@ from proxy.policy.spec import (
     HeaderName,
     ModelName,
     Name,
+    Nested,
     Pattern,
     Patterns,
     SecretRef,
@@ -38,6 +39,7 @@ from proxy.policy.targets import (
 )
 
 __all__ = [
+    "BodiesSpec",
     "ClientKey",
     "EventsSpec",
     "GatewaySpec",
@@ -107,6 +109,15 @@ class GatewaySpec(Spec):
     """Zone of dates without a time, and of calendar windows."""
 
 
+class BodiesSpec(Spec):
+    """How much is kept of the bodies of requests and answers, and how long."""
+
+    max_bytes: Annotated[int, Field(ge=1, le=1024 * 1024)] = 64 * 1024
+    """Bytes kept of each side; the rest is cut off and counted."""
+    keep: Duration = "7d"
+    """How long bodies are kept, by arrival; never longer than their event. Beyond 512 MiB the oldest go earlier."""
+
+
 class EventsSpec(Spec):
     """What is remembered of requests."""
 
@@ -114,8 +125,15 @@ class EventsSpec(Spec):
     """How long single events are kept, by arrival; 30d when not given. A store beyond 2 GiB loses its oldest earlier."""
     keep_headers: list[HeaderName] = Field(default=[])
     """Request headers stored with each event."""
-    bodies: bool = False
-    """Whether bodies are stored."""
+    bodies: Annotated[bool | BodiesSpec, Nested(BodiesSpec)] = False
+    """Whether the bodies of requests and answers are kept, or how: they hold whatever people write in prompts."""
+
+    @property
+    def kept_bodies(self) -> BodiesSpec | None:
+        """How bodies are kept; None: not at all."""
+        if isinstance(self.bodies, BodiesSpec):
+            return self.bodies
+        return BodiesSpec() if self.bodies else None
 
 
 class _ProvidersSpec(Spec):

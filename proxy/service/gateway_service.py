@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
 
@@ -212,7 +212,9 @@ class GatewayService:
             if before is not None and old.get(split.name) != _shares(split):
                 self.metrics.weights_changed(split.name, now)
         if before is not None:
-            self.metrics.marker(now, f"v{version.number}")
+            phases = {split.name: split.phase for split in before.plan.splits}
+            begun = [s.phase for s in version.plan.splits if s.phase and s.phase != phases.get(s.name)]
+            self.metrics.marker(now, " ".join((f"v{version.number}", *begun)))
 
     def _say_ready(self) -> None:
         if self.info.state in ("draining", "stopped"):
@@ -238,9 +240,13 @@ class GatewayService:
 
 def _limits(version: RunningVersion) -> Limits:
     """How long single events are kept, as the file says."""
-    written = version.policy_file.events.retention
-    age_ms = parse_span(written) if written is not None else None
-    return Limits() if age_ms is None else Limits(age_ms=age_ms)
+    events = version.policy_file.events
+    limits = Limits()
+    age_ms = parse_span(events.retention) if events.retention is not None else None
+    if age_ms is not None:
+        limits = replace(limits, age_ms=age_ms)
+    bodies_ms = parse_span(events.kept_bodies.keep) if events.kept_bodies is not None else None
+    return limits if bodies_ms is None else replace(limits, bodies_age_ms=bodies_ms)
 
 
 def _shares(split: SplitPlan) -> tuple[object, ...]:

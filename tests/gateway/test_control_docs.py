@@ -33,5 +33,6 @@ def test_every_parameter_of_the_list_is_documented() -> None:
 
 
 def test_every_metric_is_documented() -> None:
-    line = next(line for line in TEXT.splitlines() if line.startswith("Metrics: "))
-    assert re.findall(r"`(\w+)`", line) == list(METRICS)
+    section = TEXT.partition("### `GET /v1/metrics/series`")[2].partition("### ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    assert rows == [[f"`{metric.name}`", metric.unit, metric.doc] for metric in METRICS.values()]

@@ -120,6 +120,7 @@ async def everything(running: Running, control: httpx.AsyncClient) -> list[tuple
     for one in (event, refused, "none"):
         await ask("GET", "/v1/events/{id}", {"id": one})
         await ask("GET", "/v1/events/{id}/explain", {"id": one})
+        await ask("GET", "/v1/events/{id}/body", {"id": one})
     await ask("GET", "/v1/config/versions/{hash}", {"hash": digest})
     await ask("GET", "/v1/config/versions/{hash}", {"hash": "0000000"})
     await ask("POST", "/v1/policy/lint", json={"text": f"{text}\n  - {{name: q, type: none}}\n"})
@@ -134,6 +135,9 @@ async def everything(running: Running, control: httpx.AsyncClient) -> list[tuple
     await ask("PUT", "/v1/config", json={"text": "policies: 3"}, headers=match)
     await ask("PUT", "/v1/config", json={"text": other})
     await ask("POST", "/v1/config/restore", json={"hash": digest}, headers=match)
+    for body in ({"what": "bodies", "dry_run": True}, {"what": "events", "before": "1w"}, {"what": "all"}):
+        await ask("POST", "/v1/events/purge", json=body, headers=key)
+    await ask("POST", "/v1/events/purge", json={"what": "events"})
     return done
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import fake_events
 import httpx
 
 from ktui.link import GatewayLink
@@ -222,7 +223,10 @@ class FakeGateway:
         self.explanation: dict[str, Any] | None = dict(EXPLANATION)
         self.series_data = True
         self.down = False
+        self.hold_search = False
+        """While true a search stops after its first slice, and goes on when this is false again."""
         self._queues: list[asyncio.Queue[bytes | None]] = []
+        self._tails: list[tuple[asyncio.Queue[bytes | None], dict[str, str]]] = []
         self.status = self._first_status()
 
     def link(self) -> GatewayLink:
@@ -245,11 +249,15 @@ class FakeGateway:
         first = len(self.events)
         fresh = [event(first + i, NOW + timedelta(seconds=0.2 * i)) for i in range(number)]
         self.events += fresh
+        self.status["events"]["last_seq"] = self.events[-1]["seq"]
         self.push("events", fresh)
+        for queue, params in self._tails:
+            if said := fake_events.tail_of(fresh, params, NOW):
+                queue.put_nowait(said)
 
     def break_streams(self) -> None:
         """Ends every open stream, as a stopped gateway does."""
-        for queue in self._queues:
+        for queue in [*self._queues, *(queue for queue, _ in self._tails)]:
             queue.put_nowait(None)
 
     @property
@@ -268,6 +276,11 @@ class FakeGateway:
         self.calls.append((request.method, path, body))
         if path == "/v1/stream":
             return httpx.Response(200, content=self._stream(), headers={"content-type": "text/event-stream"})
+        if (
+            path.startswith("/v1/events")
+            and (answer := self._list(path, dict(request.url.params))) is not None
+        ):
+            return answer
         if request.method == "GET":
             return self._get(path, request.url.params)
         return self._change(request, path, body)
@@ -282,6 +295,39 @@ class FakeGateway:
         finally:
             self._queues.remove(queue)
 
+    def _list(self, path: str, params: dict[str, str]) -> httpx.Response | None:
+        """The lists of events; None for another path."""
+        sse = {"content-type": "text/event-stream"}
+        try:
+            if path == "/v1/events":
+                return httpx.Response(200, json=fake_events.select(self.events, params, NOW))
+            if path == "/v1/events/fields":
+                return httpx.Response(200, json=fake_events.fields_answer())
+            if path in ("/v1/events/search", "/v1/events/stream"):
+                fake_events.check(params, NOW)
+                search = path.endswith("search")
+                content = self._search(params) if search else self._tail(params)
+                return httpx.Response(200, content=content, headers=sse)
+        except fake_events.BadFilter as error:
+            return httpx.Response(400, json=error.body)
+        return None
+
+    async def _search(self, params: dict[str, str]) -> AsyncIterator[bytes]:
+        async for chunk in fake_events.search(self.events, params, NOW):
+            yield chunk
+            while self.hold_search and b"event: progress" in chunk:
+                await asyncio.sleep(0.02)
+
+    async def _tail(self, params: dict[str, str]) -> AsyncIterator[bytes]:
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._tails.append(entry := (queue, params))
+        try:
+            yield b": tail\n\n" + fake_events.tail_of(self.events, params, NOW)
+            while (chunk := await queue.get()) is not None:
+                yield chunk
+        finally:
+            self._tails.remove(entry)
+
     def _get(self, path: str, params: httpx.QueryParams) -> httpx.Response:
         if path == "/v1/status":
             return httpx.Response(200, json=self.status)
@@ -289,8 +335,6 @@ class FakeGateway:
             return httpx.Response(200, json={"splits": self.status["splits"]})
         if path == "/v1/config":
             return httpx.Response(200, json=self._config(), headers={"etag": f'"{self.hash}"'})
-        if path == "/v1/events":
-            return httpx.Response(200, json=list(reversed(self.events))[: int(params.get("limit", 1000))])
         if path == "/v1/metrics/series":
             return httpx.Response(200, json=self._series(params["metric"]))
         if path == "/v1/config/versions":

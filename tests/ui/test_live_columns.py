@@ -1,4 +1,4 @@
-"""The event table's columns and words, its ring, and the header's lines: pure parts, at every width."""
+"""The event table's columns and words, and the header's lines: pure parts, at every width."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from ktui.number_words import clock, duration_ms, moment, percent, request_cost,
 from ktui.state import AppState
 from ktui.themes import default_palette
 from ktui.widgets.event_columns import columns_for, cost_words, row_line, title_line, variant_words, why
-from ktui.widgets.event_ring import EventRing
 from ktui.widgets.header_lines import HeaderLines, Tab, short_tags
 
 STYLE = default_palette().style
@@ -71,7 +70,7 @@ def test_columns_go_in_the_order_in_ttft_decision() -> None:
 
 def test_a_narrow_failed_row_gives_its_room_to_the_error() -> None:
     line = row_line(
-        row(1, status=529, outcome="error", error="overloaded"),
+        row(1, status=529, outcome="error", error="overloaded", output_tokens=None, cost=None),
         columns_for(80),
         0,
         STYLE,
@@ -121,25 +120,6 @@ def test_why_names_the_policy_or_the_failure() -> None:
 )  # fmt: skip
 def test_numbers_are_words(made: str, said: str) -> None:
     assert made == said
-
-
-def test_the_ring_is_bounded_ordered_and_holds_each_request_once() -> None:
-    ring = EventRing(limit=5)
-    rows = [row(i) for i in range(8)]
-    assert ring.add(rows[:3]) == (3, 0)
-    assert ring.add(rows[:4]) == (1, 0)
-    assert ring.add([rows[6], rows[5], rows[4]]) == (3, 2)
-    assert [entry.seq for entry in ring.rows] == [3, 4, 5, 6, 7]
-    assert ring.index_of(rows[2].id) == 0
-    assert ring.index_of(rows[0].id) is None
-    assert ring.add([rows[2]]) == (0, 0)
-
-
-def test_a_late_row_takes_its_place() -> None:
-    ring = EventRing()
-    ring.add([row(0), row(3)])
-    ring.add([row(2)])
-    assert [entry.seq for entry in ring.rows] == [1, 3, 4]
 
 
 def lines_at(width: int, source: AppState) -> list[str]:

@@ -69,7 +69,7 @@ async def test_the_first_picture_has_everything() -> None:
         assert "▌Events ━" in shown
         assert "following · 19 in memory" in shown
         assert "gpt-4o answered in 1.47 s; variant-a chosen by user in ab-test-models" in shown
-        assert shown.splitlines()[-1].startswith(" ? help  : commands  f follow  enter open")
+        assert shown.splitlines()[-1].startswith(" ? help  : commands  / filter  f follow  enter open")
         assert shown.splitlines()[-1].rstrip().endswith("q quit")
 
 
@@ -107,7 +107,7 @@ async def test_moving_up_stops_following_and_new_rows_are_counted_not_scrolled()
     fake = FakeGateway()
     app = make(fake)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: len(table(app).ring) == 19)
+        await until(pilot, lambda: len(table(app).rows) == 19)
         await pilot.press("k", "k")
         pinned = table(app).current
         assert pinned is not None and pinned.seq == 17
@@ -124,27 +124,33 @@ async def test_moving_up_stops_following_and_new_rows_are_counted_not_scrolled()
         assert newest is not None and newest.seq == 56
 
 
-async def test_the_cursor_stays_on_its_request_when_old_rows_fall_out() -> None:
+async def test_the_cursor_stays_on_its_request_when_more_comes_than_memory_holds() -> None:
     fake = FakeGateway()
     app = make(fake)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: len(table(app).ring) == 19)
-        table(app).ring.limit = 30
+        await until(pilot, lambda: len(table(app).rows) == 19)
+        table(app).rows.limit = table(app).rows.window_limit = 30
         await pilot.press("k")
         pinned = table(app).current
         assert pinned is not None
-        fake.add_events(20)
-        await until(pilot, lambda: len(table(app).ring) == 30)
-        await until(pilot, lambda: table(app).current is pinned)
-        fake.add_events(40)
+        before = screen_text(app).splitlines()[8:20]
+        for count in (20, 40):
+            fake.add_events(count)
+            await until(pilot, lambda count=count: table(app).new_below >= count)
         await until(pilot, lambda: table(app).new_below == 60)
-        assert table(app).current is table(app).ring[0]
+        assert table(app).current is pinned
+        assert screen_text(app).splitlines()[8:20] == before
+        await pilot.press("G")
+        assert table(app).following
+        fake.add_events(10)
+        await until(pilot, lambda: (row := table(app).current) is not None and row.seq == 89)
+        assert len(table(app).rows) <= 60
 
 
 async def test_f_toggles_and_the_wheel_pauses() -> None:
     app = make(FakeGateway())
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: len(table(app).ring) == 19)
+        await until(pilot, lambda: len(table(app).rows) == 19)
         await pilot.press("f")
         assert not table(app).following
         await pilot.press("f")
@@ -162,7 +168,7 @@ async def test_f_toggles_and_the_wheel_pauses() -> None:
 async def test_a_click_selects_a_row_and_the_second_opens_it() -> None:
     app = make(FakeGateway())
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: table(app).size.height > 20 and "19 in memory" in screen_text(app))
+        await until(pilot, lambda: table(app).size.height >= 20 and "19 in memory" in screen_text(app))
         await pilot.click(EventTable, offset=(20, 1))
         await until(pilot, lambda: (row := table(app).current) is not None and row.seq == 1)
         await pilot.click(EventTable, offset=(20, 1), times=2)
@@ -198,7 +204,7 @@ async def test_freeze_holds_the_body_and_loses_nothing() -> None:
     fake = FakeGateway()
     app = make(fake)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: len(table(app).ring) == 19 and "2.31 s" in screen_text(app))
+        await until(pilot, lambda: len(table(app).rows) == 19 and "2.31 s" in screen_text(app))
         await pilot.press("space")
         await until(pilot, lambda: "‖ frozen at" in screen_text(app))
         body = screen_text(app).splitlines()[17:]
@@ -206,10 +212,10 @@ async def test_freeze_holds_the_body_and_loses_nothing() -> None:
         fake.push_status()
         fake.add_events(5)
         await until(pilot, lambda: "7.7 req/s" in screen_text(app))
-        await until(pilot, lambda: table(app).waiting == 5)
+        await until(pilot, lambda: table(app).rows.waiting == 5)
         assert screen_text(app).splitlines()[17:] == body
         await pilot.press("space")
-        await until(pilot, lambda: len(table(app).ring) == 24)
+        await until(pilot, lambda: len(table(app).rows) == 24)
         assert "frozen" not in screen_text(app)
 
 
@@ -217,7 +223,7 @@ async def test_a_lost_gateway_keeps_the_picture_and_comes_back_by_itself() -> No
     fake = FakeGateway()
     app = make(fake)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: len(table(app).ring) == 19)
+        await until(pilot, lambda: len(table(app).rows) == 19)
         fake.down = True
         fake.break_streams()
         await until(pilot, lambda: "? unreachable, last answer" in screen_text(app))
@@ -226,7 +232,7 @@ async def test_a_lost_gateway_keeps_the_picture_and_comes_back_by_itself() -> No
         fake.events.append(fake.events[0] | {"id": "missed", "seq": 20})
         fake.down = False
         await until(pilot, lambda: "● serving" in screen_text(app), 8)
-        await until(pilot, lambda: len(table(app).ring) == 20)
+        await until(pilot, lambda: len(table(app).rows) == 20)
 
 
 async def test_the_screen_is_drawn_before_its_gateway_listens() -> None:
@@ -266,7 +272,7 @@ async def test_trouble_with_the_database_is_said_above_the_table() -> None:
     fake = FakeGateway()
     app = make(fake)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: len(table(app).ring) == 19)
+        await until(pilot, lambda: len(table(app).rows) == 19)
         fake.status["events"]["trouble"] = "database is locked: events are in the journal, 0 lost"
         fake.push_status()
         await until(
@@ -302,11 +308,11 @@ async def test_help_lists_the_keys_of_the_place() -> None:
 async def test_the_palette_runs_a_command_by_name() -> None:
     app = make(FakeGateway())
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: len(table(app).ring) == 19)
+        await until(pilot, lambda: len(table(app).rows) == 19)
         await pilot.press("colon")
-        await until(pilot, lambda: "Next measure" in screen_text(app))
+        await until(pilot, lambda: "Help for this place" in screen_text(app))
         await pilot.press(*"stop following")
-        await until(pilot, lambda: "Next measure" not in screen_text(app))
+        await until(pilot, lambda: "Help for this place" not in screen_text(app))
         await pilot.press("enter")
         await until(pilot, lambda: not table(app).following)
 
@@ -397,7 +403,7 @@ async def test_an_idle_screen_sends_nothing() -> None:
     fake = FakeGateway()
     app = make(fake, driver_class=Recording)
     async with app.run_test(headless=False, size=(80, 24)) as pilot:
-        await until(pilot, lambda: "2.31 s" in screen_text(app) and len(table(app).ring) == 19)
+        await until(pilot, lambda: "2.31 s" in screen_text(app) and len(table(app).rows) == 19)
         await pilot.pause(2.5)
         before = Recording.written
         assert before > 0
@@ -409,7 +415,7 @@ async def test_a_busy_screen_stays_in_its_budget() -> None:
     fake = FakeGateway()
     app = make(fake, driver_class=Recording)
     async with app.run_test(headless=False, size=(80, 24)) as pilot:
-        await until(pilot, lambda: "2.31 s" in screen_text(app) and len(table(app).ring) == 19)
+        await until(pilot, lambda: "2.31 s" in screen_text(app) and len(table(app).rows) == 19)
         before, seconds = Recording.written, 3
         for tick in range(seconds * 10):
             fake.add_events(10)

@@ -141,7 +141,7 @@ async def explained(
     reader: EventReader, path: Path, query: EventQuery, ascending: bool = False
 ) -> tuple[str, int]:
     low, high = await reader._bounds(query)
-    way = await plan(query, low, high, reader._rows, 50)
+    way = await plan(query, low, high, reader.rows, 50)
     sql, values = way.seqs(low, high, ascending, 50)
     async with aiosqlite.connect(path) as connection:
         rows = await connection.execute_fetchall(f"EXPLAIN QUERY PLAN {sql}", values)

@@ -39,8 +39,9 @@ def to_sql(expression: Expression) -> Sql:
         case Has(field):
             return (f"{field.column} IS NOT NULL" if field.nullable else "1"), []
         case Contains(needle):
-            text = " OR ".join(f"instr(lower(coalesce({column}, '')), ?) > 0" for column in FREE_TEXT)
-            return f"({text})", [_clean(needle)] * len(FREE_TEXT)
+            # LIKE folds the case of ASCII letters only, as the test of a single event does.
+            text = " OR ".join(f"{column} LIKE ? ESCAPE '!'" for column in FREE_TEXT)
+            return f"({text})", [_pattern(needle)] * len(FREE_TEXT)
         case Metadata():
             return _metadata(expression)
         case _:
@@ -151,3 +152,9 @@ def _literal(text: str) -> str:
 def _clean(text: str) -> str:
     """Without what SQLite cannot take."""
     return text.encode("utf-8", "replace").decode()
+
+
+def _pattern(needle: str) -> str:
+    """A LIKE pattern for texts that contain `needle`."""
+    plain = _clean(needle).replace("!", "!!").replace("%", "!%").replace("_", "!_")
+    return f"%{plain}%"

@@ -154,5 +154,8 @@ def tally(cell: Cell) -> Tally:
     result.requests, result.errors = counts["requests"], counts["errors"]
     result.priced, result.unpriced = counts["priced"], counts["unpriced"]
     result.cost_nanos = counts["cost_nanos"]
+    result.input_tokens, result.output_tokens = counts["input_tokens"], counts["output_tokens"]
+    result.latency_us = counts["latency_us"]
+    result.scored, result.quality_e6 = counts["scored"], counts["quality_e6"]
     result.latency, result.ttft = cell.sketches[0], cell.sketches[1]
     return result

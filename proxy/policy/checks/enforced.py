@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from proxy.policy.check import Context, Finding, check
-from proxy.policy.document import Path
 from proxy.policy.kinds.traffic_split import TrafficSplit
-
-SETTINGS: tuple[Path, ...] = (("events", "bodies"),)
-"""Settings outside the chain."""
-
 
 @check(
     "not-enforced",
@@ -20,10 +15,9 @@ SETTINGS: tuple[Path, ...] = (("events", "bodies"),)
     limit that does not hold.""",
     mend="Remove the part or set `enabled: false` until a version enforces it.",
     bad="""
-    events:
-      «bodies»: true
     policies:
       - {name: marked, type: log}
+      - {name: per-minute, type: «rate_limit», requests: 60}
     """,
     good="""
     policies:
@@ -44,8 +38,3 @@ def not_enforced(context: Context) -> Iterable[Finding]:
             if policy.rollout.advance == "auto":
                 message = "advance: auto is not done by this version; phases move by hand"
                 yield Finding(message, (*policy.rollout.path, "advance"))
-    for path in SETTINGS:
-        node = context.document.find(path)
-        if node is not None and getattr(node, "value", "") not in ("false", "~", "null"):
-            message = f"{path[-1]} is read and checked, but this version does not enforce it"
-            yield Finding(message, path, key=True)

@@ -1,0 +1,93 @@
+"""Deleting events, or only their bodies, on request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from proxy.base.times import parse_moment
+from proxy.control.feedback_routes import idempotency_key
+from proxy.control.hub import Hub
+from proxy.control.problems import ApiError, json_body, json_response
+from proxy.events.errors import StoreError
+from proxy.events.filter import FilterError, parse
+from proxy.events.purge import Amount, Purge, Purged
+
+WITHIN_S = 5.0
+"""How long one call removes at most; one that has not removed all says so and is sent again."""
+_REMEMBERED = 256
+_FIELDS = ("what", "before", "filter", "dry_run")
+
+
+def read_purge(body: Mapping[str, Any], now_ms: int) -> Purge:
+    """What is to be removed. Raises ApiError (400)."""
+    for name in body:
+        if name not in _FIELDS:
+            raise ApiError(400, "bad_field", f"unknown field; known are {', '.join(_FIELDS)}", name)
+    what, before, where = body.get("what"), body.get("before"), body.get("filter")
+    if what != "events" and what != "bodies":
+        raise ApiError(400, "bad_field", "say what is to go: events or bodies", "what")
+    try:
+        before_ms = None if before is None else parse_moment(before, now_ms)
+    except (ValueError, OverflowError, TypeError, AttributeError) as error:
+        raise ApiError(400, "bad_field", f"before: {error}", "before") from None
+    if where is not None and not isinstance(where, str):
+        raise ApiError(400, "bad_field", "filter must be a text", "filter")
+    try:
+        return Purge(what, before_ms, None if where is None else parse(where, now_ms))
+    except FilterError as error:
+        raise ApiError(
+            400, "bad_filter", f"filter: {error}", "filter", column=error.start + 1, end_column=error.end + 1
+        ) from None
+
+
+def purged_json(removed: Amount, more: bool, traces: bool) -> dict[str, Any]:
+    """What a call removed, or would remove."""
+    return {"events": removed.events, "bodies": removed.bodies, "more": more, "traces": traces}
+
+
+class PurgeRoutes:
+    """Handlers over one hub."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._done: dict[str, tuple[dict[str, Any], Purged]] = {}
+        """By Idempotency-Key: what was asked and what it removed; the newest only."""
+
+    def routes(self) -> list[Route]:
+        """All of them."""
+        return [Route("/v1/events/purge", self.purge, methods=["POST"])]
+
+    async def purge(self, request: Request) -> Response:
+        """Remove events or their bodies for a few seconds, the oldest first; with `dry_run`, only count them."""
+        body = await json_body(request)
+        purge = read_purge(body, self._hub.clock_ms())
+        dry_run = body.get("dry_run", False)
+        if not isinstance(dry_run, bool):
+            raise ApiError(400, "bad_field", "dry_run must be true or false", "dry_run")
+        try:
+            if dry_run:
+                return json_response(purged_json(await self._hub.store.count_purge(purge), False, False))
+            purged = await self._once(idempotency_key(request), body, purge)
+        except StoreError as error:
+            raise ApiError(503, "store", str(error)) from None
+        return json_response(purged_json(purged.removed, purged.more, purged.traces))
+
+    async def _once(self, key: str, body: dict[str, Any], purge: Purge) -> Purged:
+        """What the call under `key` removed. Sent again, what it answered then."""
+        earlier = self._done.get(key)
+        if earlier is not None:
+            if earlier[0] != body:
+                raise ApiError(
+                    409, "conflict", "this Idempotency-Key was used for another purge", "idempotency-key"
+                )
+            return earlier[1]
+        purged = await self._hub.store.purge(purge, WITHIN_S)
+        while len(self._done) >= _REMEMBERED:
+            del self._done[next(iter(self._done))]
+        self._done[key] = body, purged
+        return purged
