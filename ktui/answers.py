@@ -173,6 +173,8 @@ class EventCounts:
     stored: int = 0
     spilled: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
+    forgotten: dict[str, int] = field(default_factory=dict)
+    """Taken away by retention, by reason."""
     total: int | None = None
     last_seq: int = 0
     last_timestamp: str | None = None
@@ -285,6 +287,7 @@ class Line:
     split: str | None = None
     values: tuple[float | None, ...] = ()
     window_value: float | None = None
+    requests: int = 0
 
 
 @dataclass(frozen=True, slots=True)

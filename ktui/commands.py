@@ -199,10 +199,30 @@ COMMANDS: tuple[Command, ...] = (
         hint="sort",
         rank=45,
     ),
+    Command("item.edit", "The policy line that decided the open request", ("e",), "live"),
+    Command(
+        "item.write",
+        "Write the requests to a file",
+        ("w",),
+        "live",
+        "The marked ones, else all in the store that match the filter; w again cancels.",
+        hint="write",
+        rank=47,
+    ),
     Command("table.reverse", "Sort the other way", ("r",), "live"),
     Command("table.columns", "Choose columns and their order", ("o",), "live", hint="columns", rank=46),
     Command("live.explain", "Explain the decision of this request", ("x",), "live", hint="explain", rank=25),
-    Command("view.next", "Next measure: p95, p99, p50", ("v",), "live", hint="measure", rank=30),
+    Command("view.next", "Next measure of the chart", ("v",), "live", hint="measure", rank=30),
+    Command(
+        "chart.group", "Lines by variant, model, target, ...", ("b",), "charts", hint="group by", rank=31
+    ),
+    Command("chart.shorter", "A shorter window", ("minus",), "charts", hint="window", rank=32, shown="- +"),
+    Command("chart.longer", "A longer window, up to 30 days", ("plus",), "charts"),
+    Command(
+        "chart.left", "Read values, back in time", ("h", "left"), "charts", hint="read", rank=33, shown="h l"
+    ),
+    Command("chart.right", "Read values, on in time", ("l", "right"), "charts"),
+    Command("chart.measure", "Choose a measure by name", ("a",), "charts", hint="choose", rank=34),
     Command(
         "draft.apply",
         "Apply the draft",

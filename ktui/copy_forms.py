@@ -25,6 +25,9 @@ _PATHS = {
     "messages": "/v1/messages",
     "completions": "/v1/completions",
     "embeddings": "/v1/embeddings",
+    "moderations": "/v1/moderations",
+    "images": "/v1/images/generations",
+    "audio": "/v1/audio/speech",
     "count_tokens": "/v1/messages/count_tokens",
 }
 NOT_KEPT = "the text of this request was not kept; put yours here"
@@ -75,7 +78,7 @@ def curl(row: EventRow, listen: str, body: str | None) -> str:
         "-H 'content-type: application/json'",
         '-H "authorization: Bearer $KT_KEY"',
     ]
-    if row.endpoint == "messages":
+    if row.endpoint in ("messages", "count_tokens"):
         lines.append("-H 'anthropic-version: 2023-06-01'")
     if row.stream:
         lines[0] = lines[0].replace("curl ", "curl -N ", 1)
@@ -94,9 +97,9 @@ def _ascii_json(body: str) -> str | None:
 
 def _skeleton(row: EventRow) -> dict[str, Any]:
     model = row.requested_model or row.model or "gpt-4o"
-    if row.endpoint in ("embeddings", "responses"):
+    if row.endpoint in ("embeddings", "responses", "moderations", "audio"):
         made: dict[str, Any] = {"model": model, "input": NOT_KEPT}
-    elif row.endpoint == "completions":
+    elif row.endpoint in ("completions", "images"):
         made = {"model": model, "prompt": NOT_KEPT}
     else:
         made = {"model": model, "messages": [{"role": "user", "content": NOT_KEPT}]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -307,10 +307,22 @@ class GatewayLink:
         return await self._get(f"/v1/events/{quote(id_, safe='')}/body", Bodies)
 
     async def series(
-        self, metric: str, *, group_by: str = "variant", window: str = "15m", step: str = "10s"
+        self,
+        metric: str,
+        *,
+        group_by: str = "variant",
+        window: str = "15m",
+        step: str = "10s",
+        span: tuple[float, float] | None = None,
     ) -> Series:
-        """One metric along time."""
-        params = {"metric": metric, "group_by": group_by, "window": window, "step": step}
+        """One metric along time: over the `window` up to now, or over a `span` in seconds since 1970."""
+        params = {"metric": metric, "group_by": group_by, "step": step}
+        if span is None:
+            params["window"] = window
+        else:
+            params["since"], params["until"] = (
+                datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds") for at in span
+            )
         return _decoded(
             await self._bytes("GET", "/v1/metrics/series", params=params), Series, "/v1/metrics/series"
         )
@@ -330,6 +342,18 @@ class GatewayLink:
                     raise _error(response.status_code, await response.aread())
                 async for message in _sse(response.aiter_lines()):
                     yield message
+        except httpx.HTTPError as error:
+            raise Unreachable(_sentence(error, self.url)) from None
+
+    async def download(self, path: str, params: Mapping[str, str | int]) -> AsyncGenerator[bytes, None]:
+        """The answer's bytes as they come, without an end to its size. Unreachable when it breaks off."""
+        timeout = httpx.Timeout(60.0, connect=2.0)
+        try:
+            async with self._open().stream("GET", path, params=params, timeout=timeout) as response:
+                if response.status_code != 200:
+                    raise _error(response.status_code, await response.aread())
+                async for chunk in response.aiter_bytes():
+                    yield chunk
         except httpx.HTTPError as error:
             raise Unreachable(_sentence(error, self.url)) from None
 

@@ -104,8 +104,10 @@ class PaneProvider(Provider):
         return line.append(entry.detail, role(self.app, "muted"))
 
     async def discover(self) -> Hits:
-        """All of them."""
+        """Those that are few enough to be listed."""
         for place, entry in self._entries():
+            if not entry.listed:
+                continue
             yield DiscoveryHit(self._display(entry), self._runner(place, entry), text=entry.title)
 
     async def search(self, query: str) -> Hits:

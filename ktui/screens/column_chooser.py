@@ -31,7 +31,10 @@ class ColumnChooser(ModalScreen[tuple[str, ...]]):
         background: $kt-dialog; color: $kt-text; border: solid $kt-rule;
         border-title-color: $kt-strong; border-subtitle-color: $kt-muted;
     }
-    ColumnChooser RowList { height: auto; max-height: 20; background: $kt-dialog; }
+    ColumnChooser RowList { height: auto; max-height: 11; background: $kt-dialog; }
+    ColumnChooser.-short { align: right bottom; }
+    ColumnChooser.-short > Vertical { margin: 0 1 2 0; }
+    ColumnChooser.-short RowList { max-height: 9; }
     ColumnChooser Static { height: auto; padding: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -55,7 +58,7 @@ class ColumnChooser(ModalScreen[tuple[str, ...]]):
         """The shown columns in their order, then the others; below, what does not fit."""
         with Vertical() as box:
             box.border_title = "Columns"
-            box.border_subtitle = "space on, off · < > moves · r defaults · u as before · esc closes"
+            box.border_subtitle = "space on, off · < > move · r defaults · u undo · esc keeps"
             yield self.list
             yield self._said
 

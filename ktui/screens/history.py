@@ -22,6 +22,7 @@ from ktui.link import GatewayLink, LinkError
 from ktui.number_words import moment
 from ktui.review_words import meaning_lines
 from ktui.screens.apply_review import review
+from ktui.screens.copying import copy_text
 from ktui.screens.diff_screen import DiffScreen
 from ktui.screens.pane import Pane
 from ktui.state import AppState
@@ -307,8 +308,11 @@ class HistoryPane(Pane):
         event.stop()
         version = self.list.current
         if version is not None:
-            self.app.copy_to_clipboard(version.hash)
-            self.say(Text("copied by the terminal (OSC 52): ").append(sanitise(version.hash, 80)))
+            self._copy(version.hash)
+
+    @work(exclusive=True, group="copy", exit_on_error=False)
+    async def _copy(self, hash_: str) -> None:
+        await copy_text(self.app, self.state, hash_, f"hash {sanitise(hash_, 12)}")
 
     @work(exclusive=True, group="history-difference", exit_on_error=False)
     async def _open_difference(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, MutableMapping
 from datetime import datetime
 from functools import partial
@@ -13,27 +12,23 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
-from textual.css.query import NoMatches
 
-from ktui.answers import EventRow, Series, Status
-from ktui.column_registry import DEFAULTS
+from ktui.answers import EventRow, Status
 from ktui.commands import bindings
-from ktui.link import GatewayLink, LinkError
-from ktui.refresh import CHARTS_S, TABLE_S, Scheduler
-from ktui.screens.column_chooser import ColumnChooser
-from ktui.screens.copying import copy_rows
-from ktui.screens.event_drawer import EventDrawer
+from ktui.link import GatewayLink
+from ktui.refresh import TABLE_S, Scheduler
+from ktui.screens.live_charts import LiveCharts
 from ktui.screens.live_events import EventsRegion
-from ktui.screens.pane import Entry, Pane
+from ktui.screens.live_rows import RowActions
+from ktui.screens.pane import Entry
 from ktui.state import AppState
 from ktui.when import ACCEPTED, parse_when
-from ktui.widgets.chart_region import COST, LATENCIES, WINDOW, ChartRegion, SparkRows
-from ktui.widgets.event_table import EventTable
 from ktui.widgets.prompt import Prompt
+from ktui.widgets.request_panel import RequestPanel
 from proxy.base.sanitise import sanitise
 
 
-class LivePane(Pane):
+class LivePane(RowActions):
     """The first screen."""
 
     place: ClassVar[str] = "live"
@@ -52,35 +47,37 @@ class LivePane(Pane):
     ) -> None:
         super().__init__(link, state, id=id)
         self._scheduler = scheduler
-        self._measure = 0
+        self.charts = LiveCharts(link, state, scheduler, lambda: self.shown)
+        self._filter_before = ""
+        """What the list was filtered by before a span was chosen."""
+        self._in_span = False
         self.events = EventsRegion(
             link, state, scheduler, named if named is not None else state.settings.filters, id="events-region"
         )
         self.table = self.events.table
-        scheduler.register("table", TABLE_S, self.events.flush, lambda: self.shown)
-        scheduler.register(
-            "charts", CHARTS_S, self._ask_charts, lambda: self.shown and state.frozen_at is None
+        self.beside = RequestPanel(
+            state, link, "follows the cursor · x explains · e policy line · esc closes", id="beside"
         )
+        scheduler.register("table", TABLE_S, self.events.flush, lambda: self.shown)
 
     def compose(self) -> ComposeResult:
         """Charts (tall) or two lines of them (short), then the events."""
-        with Horizontal(id="charts"):
-            yield ChartRegion(self.state, LATENCIES[0], id="latency")
-            yield ChartRegion(self.state, COST, id="cost")
-        yield SparkRows(self.state, id="sparks")
-        yield self.events
+        yield self.charts
+        with Horizontal(id="rows"):
+            yield self.events
+            yield self.beside
 
     # -- what arrives
 
     def on_status(self, status: Status) -> None:
         """Charts and list follow."""
-        self._scheduler.mark("charts")
+        self.charts.changed()
         self.events.on_status(status)
 
     def on_events(self, rows: list[EventRow]) -> None:
         """Rows wait for the next frame of the table."""
         self.events.on_events(rows)
-        self._scheduler.mark("charts")
+        self.charts.changed()
 
     def on_missed(self) -> None:
         """The list has a hole there."""
@@ -95,53 +92,48 @@ class LivePane(Pane):
         self.events.freeze(frozen)
         if not frozen:
             self._scheduler.now("table")
-            self._scheduler.mark("charts")
+            self.charts.changed()
 
     def on_moment(self, at: datetime | None) -> None:
         """The list of another moment."""
         self.events.start_over()
-        self._scheduler.mark("charts")
+        self.charts.renew()
 
     def watch_shown(self, shown: bool) -> None:
         """A pane that comes back shows the present at once."""
         if shown:
             self._scheduler.mark("table")
-            self._scheduler.mark("charts")
+            self.charts.changed()
 
     # -- charts
 
-    def _ask_charts(self) -> None:
-        self._load_charts()
-
-    @work(exclusive=True, group="charts", exit_on_error=False)
-    async def _load_charts(self) -> None:
-        metric = LATENCIES[self._measure]
-        try:
-            latency, cost = await asyncio.gather(
-                self.link.series(metric, window=WINDOW), self.link.series(COST, window=WINDOW)
-            )
-        except LinkError:
-            return  # The header says that the link is lost; the old charts stay.
-        if self.state.frozen_at is None:
-            self._show_charts(metric, latency, cost)
-
-    def _show_charts(self, metric: str, latency: Series, cost: Series) -> None:
-        try:
-            self.query_one("#latency", ChartRegion).show(latency, metric)
-            self.query_one("#cost", ChartRegion).show(cost, COST)
-            self.query_one("#sparks", SparkRows).show(latency, metric, cost)
-        except NoMatches:
-            return  # The screen was closed while the answer was on its way.
-
     def action_view_next(self) -> None:
-        """p95, p99, p50."""
-        self._measure = (self._measure + 1) % len(LATENCIES)
-        self._scheduler.now("charts")
+        """The next measure of the left chart."""
+        self.charts.next_measure()
 
-    def on_chart_region_next_measure(self, event: ChartRegion.NextMeasure) -> None:
-        """`v` on a chart."""
+    def on_live_charts_span_chosen(self, event: LiveCharts.SpanChosen) -> None:
+        """The list shows the requests of that span; what was filtered before comes back after it."""
         event.stop()
-        self.action_view_next()
+        if event.span is None:
+            self._in_span = False
+            self.events.set_filter(self._filter_before)
+            self.say("the charts show their windows again")
+            return
+        if not self._in_span:
+            self._filter_before = self.events.filter_text
+        self._in_span = True
+        low, high = (
+            datetime.fromtimestamp(at).astimezone().isoformat(timespec="seconds") for at in event.span
+        )
+        window = f"time>={low} time<{high}"
+        before = f" ({self._filter_before})" if self._filter_before else ""
+        self.events.set_filter(f"{window}{before}")
+        self.say("the requests of this span; esc on a chart shows all again")
+
+    def on_live_charts_left(self, event: LiveCharts.Left) -> None:
+        """Back to the list."""
+        event.stop()
+        self.focus_main()
 
     # -- events
 
@@ -151,40 +143,23 @@ class LivePane(Pane):
         self.say(event.text)
 
     def on_events_region_moved(self, event: EventsRegion.Moved) -> None:
-        """The note follows the cursor."""
+        """The note follows the cursor, and what is open beside the table."""
         event.stop()
+        self.follow_beside()
         self.note_changed()
-
-    def on_event_table_opened(self, event: EventTable.Opened) -> None:
-        """The drawer shows one request."""
-        event.stop()
-        self._open(event.row)
-
-    def action_live_explain(self) -> None:
-        """The drawer of the request under the cursor, explained."""
-        if self.table.current is not None:
-            self._open(self.table.current, explain=True)
-
-    def _open(self, row: EventRow, *, explain: bool = False) -> None:
-        below = self.table.region.y + self.table.cursor_row < self.app.size.height * 0.55
-        self.app.push_screen(EventDrawer(row, self.state, below=below, link=self.link, explain=explain))
-
-    def on_event_table_copied(self, event: EventTable.Copied) -> None:
-        """The marked requests, else the one under the cursor."""
-        event.stop()
-        self._copy(self.table.marked or [event.row])
-
-    @work(exclusive=True, group="ask", exit_on_error=False)
-    async def _copy(self, rows: list[EventRow]) -> None:
-        columns = [column.name for column in self.table.columns.columns]
-        await copy_rows(self.app, self.state, self.link, rows, columns)
 
     def note(self) -> Text:
         """What the list says."""
         return self.events.note()
 
     def palette_entries(self) -> Iterable[Entry]:
-        """Filters saved by name."""
+        """Filters saved by name, and what the charts can show."""
+        return [
+            *self.charts.entries(),
+            *self._filter_entries(),
+        ]
+
+    def _filter_entries(self) -> Iterable[Entry]:
         return [
             Entry(f"Filter: {sanitise(name, 40)}", sanitise(text, 60), partial(self.events.set_filter, text))
             for name, text in self.events.named.items()
@@ -234,30 +209,6 @@ class LivePane(Pane):
         )
         if text is not None:
             self.events.go_to(parse_when(text, now))
-
-    def action_table_sort(self) -> None:
-        """By the next column."""
-        self.table.action_table_sort()
-
-    def action_table_reverse(self) -> None:
-        """The other way."""
-        self.table.action_table_reverse()
-
-    @work(exclusive=True, group="ask", exit_on_error=False)
-    async def action_table_columns(self) -> None:
-        """Asks which."""
-        table, settings = self.table, self.state.settings
-
-        def preview(wanted: tuple[str, ...]) -> tuple[str, ...]:
-            table.lay_out(wanted)
-            return table.columns.left_out
-
-        columns = await self.app.push_screen_wait(ColumnChooser(settings.now.columns, preview))
-        columns = () if columns == DEFAULTS else columns
-        trouble = settings.change(columns=columns) if columns != settings.now.columns else ""
-        table.lay_out()
-        if trouble:
-            self.say(Text(f"! {trouble}", style=role(self.app, "warn")))
 
     def action_mark_toggle(self) -> None:
         """A mark on the request under the cursor."""

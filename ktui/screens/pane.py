@@ -25,6 +25,8 @@ class Entry:
     title: str
     detail: str
     run: Callable[[], None]
+    listed: bool = True
+    """Whether it stands in the list before anything is typed."""
 
 
 class Pane(Widget):

@@ -22,13 +22,40 @@ _FEET = 3
 
 
 @dataclass(frozen=True)
+class Look:
+    """How a line is told from the others: the glyph on its last point, and its role."""
+
+    glyph: str
+    role: str
+
+
+def arm_look(arm: int) -> Look:
+    """Of the variant at that place among the arms; 0 is control."""
+    return Look(arm_glyph(arm), arm_role(arm) if arm < len(ARM_ROLES) else "text")
+
+
+_GROUP_ROLES = ("strong", "info", "muted", "text", "ghost", "unknown")
+MOST_GROUPS = len(_GROUP_ROLES)
+
+
+def group_look(index: int) -> Look:
+    """Of a line that is no variant: a letter, in no variant's colour."""
+    return Look(chr(ord("a") + index), _GROUP_ROLES[index])
+
+
+@dataclass(frozen=True)
 class Plot:
-    """What a chart shows. `arms`: each line's place among the arms; `label` writes a value of the axis."""
+    """What a chart shows. `label` writes a value of the axis, `clock` a moment of it.
+
+    `cursor` and `anchor` are places among the times: where values are read, and the other end of a chosen span.
+    """
 
     series: Series
-    arms: tuple[int, ...]
+    looks: tuple[Look, ...]
     label: Callable[[float], str]
     clock: Callable[[float], str]
+    cursor: int | None = None
+    anchor: int | None = None
 
 
 Cell = tuple[str, str]
@@ -54,10 +81,11 @@ def paint(plot: Plot, width: int, height: int) -> list[list[Cell]] | None:
         return None
     cells: list[list[Cell]] = [[(" ", "") for _ in range(width)] for _ in range(height)]
     _labels(cells, plot, scale, rows)
-    for line, arm in zip(lines, plot.arms, strict=True):
-        _line(cells, line, arm, scale, rows, columns)
+    for line, look in zip(lines, plot.looks, strict=True):
+        _line(cells, line, look, scale, rows, columns)
     _ends(cells, plot, scale, rows, columns)
     _time_axis(cells, plot, rows, columns)
+    _cursor(cells, plot, rows, columns)
     return cells
 
 
@@ -69,12 +97,8 @@ def _labels(cells: list[list[Cell]], plot: Plot, scale: tuple[float, float], row
             cells[row][1 + column] = (character, "muted")
 
 
-def _role(arm: int) -> str:
-    return arm_role(arm) if arm < len(ARM_ROLES) else "text"
-
-
 def _line(
-    cells: list[list[Cell]], line: Line, arm: int, scale: tuple[float, float], rows: int, columns: int
+    cells: list[list[Cell]], line: Line, look: Look, scale: tuple[float, float], rows: int, columns: int
 ) -> None:
     for row, text in enumerate(braille(line.values, columns, rows, *scale)):
         for column, character in enumerate(text):
@@ -83,7 +107,7 @@ def _line(
             under = cells[row][GUTTER + column][0]
             if "\u2800" < under <= "\u28ff":
                 character = chr(ord(under) | ord(character))
-            cells[row][GUTTER + column] = (character, _role(arm))
+            cells[row][GUTTER + column] = (character, look.role)
 
 
 def _ends(cells: list[list[Cell]], plot: Plot, scale: tuple[float, float], rows: int, columns: int) -> None:
@@ -91,14 +115,14 @@ def _ends(cells: list[list[Cell]], plot: Plot, scale: tuple[float, float], rows:
     low, high = scale
     taken: set[int] = set()
     ends = []
-    for line, arm in zip(plot.series.series, plot.arms, strict=True):
+    for line, look in zip(plot.series.series, plot.looks, strict=True):
         value = next((value for value in reversed(line.values) if value is not None), None)
         if value is not None:
             place = (
                 len(line.values) - 1 - next(i for i, v in enumerate(reversed(line.values)) if v is not None)
             )
-            ends.append((value, arm, round(place * (columns - 1) / max(len(line.values) - 1, 1))))
-    for value, arm, column in sorted(ends, reverse=True):
+            ends.append((value, look, round(place * (columns - 1) / max(len(line.values) - 1, 1))))
+    for value, look, column in sorted(ends, key=lambda end: (end[0], end[2]), reverse=True):
         level = round((value - low) / (high - low) * (rows * 4 - 1))
         row = rows - 1 - level // 4
         while row in taken and row < rows - 1:
@@ -106,7 +130,7 @@ def _ends(cells: list[list[Cell]], plot: Plot, scale: tuple[float, float], rows:
         while row in taken and row > 0:
             row -= 1
         taken.add(row)
-        cells[row][GUTTER + column] = (arm_glyph(arm), _role(arm))
+        cells[row][GUTTER + column] = (look.glyph, look.role)
 
 
 def _time_axis(cells: list[list[Cell]], plot: Plot, rows: int, columns: int) -> None:
@@ -131,10 +155,38 @@ def _time_axis(cells: list[list[Cell]], plot: Plot, rows: int, columns: int) -> 
             free_from = column + len(words) + 1
 
 
+def _cursor(cells: list[list[Cell]], plot: Plot, rows: int, columns: int) -> None:
+    """A line where values are read, and the chosen span on the time axis."""
+    if plot.cursor is None:
+        return
+    last = max(len(plot.series.times) - 1, 1)
+    column = GUTTER + round(plot.cursor * (columns - 1) / last)
+    for row in range(rows):
+        if cells[row][column][0] == " ":
+            cells[row][column] = ("│", "focus")
+    cells[rows + 1][column] = ("┼", "focus")
+    if plot.anchor is not None:
+        other = GUTTER + round(plot.anchor * (columns - 1) / last)
+        for place in range(min(column, other), max(column, other) + 1):
+            cells[rows + 1][place] = ("━", "focus")
+
+
+def index_at(plot: Plot, x: int, width: int) -> int:
+    """The place among the times that stands in column `x` of a chart so wide."""
+    columns, last = width - GUTTER - 1, max(len(plot.series.times) - 1, 0)
+    share = (x - GUTTER) / max(columns - 1, 1)
+    return round(min(max(share, 0.0), 1.0) * last)
+
+
 def _write(row: list[Cell], column: int, words: str, name: str) -> None:
     for offset, character in enumerate(words):
         if 0 <= column + offset < len(row):
             row[column + offset] = (character, name)
+
+
+def _drawn(plot: Plot) -> tuple[object, ...]:
+    """Everything that shows; the functions of a measure are told by its series."""
+    return plot.series, plot.looks, plot.cursor, plot.anchor
 
 
 class Chart(Widget):
@@ -149,9 +201,15 @@ class Chart(Widget):
         self._cells: list[list[Cell]] | None = None
         self._painted_for: tuple[int, int] = (0, 0)
 
+    def wait(self, words: str) -> None:
+        """What it waits for from now on, or why there is nothing."""
+        self._waiting = words
+        if self._plot is None or self._cells is None:
+            self.refresh()
+
     def show(self, plot: Plot) -> None:
         """Shows new data; an equal plot draws nothing."""
-        if self._plot is not None and self._plot.series == plot.series and self._plot.arms == plot.arms:
+        if self._plot is not None and _drawn(self._plot) == _drawn(plot):
             return
         self._plot, self._painted_for = plot, (0, 0)
         self.refresh()

@@ -1,47 +1,34 @@
-"""ChartRegion: a heading with the values of now, and the chart below it. SparkRows: the same in two lines."""
+"""ChartRegion: a heading with the values, and the chart below it, where a cursor reads them along time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import ClassVar
 
 from rich.text import Text
-from textual.app import ComposeResult, RenderResult
+from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
+from textual.events import MouseDown, MouseMove, MouseUp
 from textual.message import Message
-from textual.widget import Widget
 
 from ktui.answers import Line, Series
+from ktui.chart_choice import GROUPS, MEASURES, WINDOWS, Choice, after, axis_clock, cursor_clock
 from ktui.commands import bindings
-from ktui.glyphs import arm_glyph
-from ktui.number_words import duration_ms, sum_cost
 from ktui.state import AppState
-from ktui.themes import ARM_ROLES, arm_role, role
-from ktui.widgets.chart import Chart, Plot
-from ktui.widgets.header_lines import short_tags
+from ktui.themes import role
+from ktui.widgets.chart import MOST_GROUPS, Chart, Look, Plot, arm_look, group_look, index_at
 from ktui.widgets.heading import Heading
-from ktui.widgets.sparkline import spark
 from proxy.base.sanitise import sanitise
-
-LATENCIES = ("latency_p95", "latency_p99", "latency_p50")
-COST = "cost_per_1k"
-WINDOW = "15m"
-_TITLES = {
-    "latency_p50": ("Latency p50", "p50"),
-    "latency_p95": ("Latency p95", "p95"),
-    "latency_p99": ("Latency p99", "p99"),
-    COST: ("Cost per 1,000 requests", "cost"),
-}
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One line of a chart with its place among the arms."""
+    """One line of a chart, how it looks, and what it is called in the heading (empty: its glyph says it)."""
 
     line: Line
-    arm: int
+    look: Look
+    name: str = ""
 
     @property
     def value(self) -> float | None:
@@ -51,72 +38,101 @@ class Measured:
         return next((value for value in reversed(self.line.values) if value is not None), None)
 
 
-def trimmed(series: Series) -> tuple[Series, str]:
-    """The newest 2, 5 or 15 minutes, whichever holds all data, and its name: a young gateway fills its chart."""
+def trimmed(series: Series, window: str = "15 min") -> tuple[Series, str]:
+    """The newest 2 or 5 minutes where those hold all data, and how long that is: a young gateway fills its chart."""
     firsts = [next((i for i, v in enumerate(line.values) if v is not None), None) for line in series.series]
     known = [index for index in firsts if index is not None]
-    if not known or len(series.times) < 2:
-        return series, "15 min"
+    if window not in ("5 min", "15 min") or not known or len(series.times) < 2:
+        return series, window
     end = series.times[-1]
     for minutes in (2, 5):
         start = next((i for i, at in enumerate(series.times) if at > end - minutes * 60), 0)
         if min(known) >= start:
             lines = tuple(replace(line, values=line.values[start:]) for line in series.series)
             return replace(series, times=series.times[start:], series=lines), f"{minutes} min"
-    return series, "15 min"
+    return series, window
 
 
-def measured(series: Series, state: AppState) -> list[Measured]:
-    """The lines of the split that matters, in the order of its arms; without a split all, as they come."""
+def measured(series: Series, state: AppState, group: str = "variant") -> tuple[list[Measured], int]:
+    """The lines to draw, and how many there are beside them.
+
+    By variant: those of the split that matters, in the order of its arms; otherwise the groups with most requests.
+    """
     split = state.main_split
-    if split is None:
-        return [Measured(line, index) for index, line in enumerate(series.series)]
-    found = []
-    for line in series.series:
-        if line.split in (None, split.name) and line.group in split.tags:
-            found.append(Measured(line, split.tags.index(line.group)))
-    return sorted(found, key=lambda entry: entry.arm)
-
-
-def value_words(metric: str, value: float | None) -> str:
-    """A value of this metric as the heading writes it."""
-    if value is None:
-        return "no data"
-    return sum_cost(value) if metric == COST else duration_ms(value)
-
-
-def axis_words(metric: str, value: float) -> str:
-    """A value of this metric as the axis writes it: short."""
-    if metric == COST:
-        return f"${value:,.0f}" if value >= 100 else f"${value:.1f}" if value >= 1 else f"${value:.3f}"
-    return f"{value:.0f} ms" if value < 999.5 else f"{value / 1_000:.1f} s"
-
-
-def clock_words(seconds: float) -> str:
-    """`14:17`, local time."""
-    return f"{datetime.fromtimestamp(seconds).astimezone():%H:%M}"
+    if group == "variant" and split is not None:
+        found = [
+            (split.tags.index(line.group), line)
+            for line in series.series
+            if line.split in (None, split.name) and line.group in split.tags
+        ]
+        return [Measured(line, arm_look(arm)) for arm, line in sorted(found, key=lambda pair: pair[0])], 0
+    if group == "variant":
+        lines = list(enumerate(series.series))
+        return [Measured(line, arm_look(arm), sanitise(line.group, 24)) for arm, line in lines], 0
+    if group == "all":
+        return [Measured(line, Look("●", "text")) for line in series.series[:1]], 0
+    largest = sorted(series.series, key=lambda line: -line.requests)
+    shown = [
+        Measured(line, group_look(index), sanitise(line.group, 24))
+        for index, line in enumerate(largest[:MOST_GROUPS])
+    ]
+    return shown, max(len(largest) - MOST_GROUPS, 0)
 
 
 class ChartRegion(Vertical, can_focus=True):
-    """One chart with its heading. `v` on a latency chart asks for the next measure."""
+    """One chart with its heading. What it shows is chosen by keys; whoever made it fetches the data."""
 
     DEFAULT_CSS = """
     ChartRegion { width: 1fr; height: 12; background: $kt-base; }
     ChartRegion > Chart { margin-top: 1; height: 9; }
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings("live", only=["view.next"])
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("charts"),
+        *bindings("live", only=["view.next"]),
+        *bindings("lists", only=["item.open"]),
+        *bindings("everywhere", only=["app.back"]),
+    ]
 
-    class NextMeasure(Message):
-        """The reader wants the next measure."""
+    class Chosen(Message):
+        """Another measure, group or window is wanted."""
 
-    def __init__(self, state: AppState, metric: str, *, id: str | None = None) -> None:
+        def __init__(self, region: ChartRegion) -> None:
+            super().__init__()
+            self.region = region
+
+    class Span(Message):
+        """The reader chose a span of time, in seconds since 1970; None: the one before is over."""
+
+        def __init__(self, span: tuple[float, float] | None) -> None:
+            super().__init__()
+            self.span = span
+
+    class Left(Message):
+        """`esc` with nothing to undo: the reader leaves the charts."""
+
+    class Menu(Message):
+        """The reader wants all measures by name."""
+
+        def __init__(self, region: ChartRegion) -> None:
+            super().__init__()
+            self.region = region
+
+    def __init__(self, state: AppState, choice: Choice, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._state = state
-        self.metric = metric
-        self._heading = Heading("", "15 min", region=self)
-        self._chart = Chart(waiting="no request in the last 15 minutes")
+        self.choice = choice
+        self.zoomed = False
+        """Whether a span is shown that the reader chose."""
+        self._heading = Heading("", choice.window, region=self)
+        self._chart = Chart(waiting=f"no request in the last {choice.window}")
         self._entries: list[Measured] = []
+        self._more = 0
+        self._window = choice.window
+        self._plot: Plot | None = None
+        self._cursor: int | None = None
+        self._anchor: int | None = None
+        self._pressed = False
 
     def compose(self) -> ComposeResult:
         """Heading and chart."""
@@ -131,85 +147,185 @@ class ChartRegion(Vertical, can_focus=True):
         """The title gives things up when it gets narrow."""
         self._title()
 
-    def show(self, series: Series, metric: str) -> None:
-        """Shows this series."""
-        self.metric = metric
-        series, window = trimmed(series)
-        self._heading.update(meta=window)
-        self._entries = measured(series, self._state)
+    # -- what is shown
+
+    def show(self, series: Series, *, span: tuple[float, float] | None = None) -> None:
+        """Shows this series of what was chosen; `span` is the one the reader chose, seconds since 1970."""
+        choice = self.choice
+        self.zoomed = span is not None
+        if span is None:
+            series, self._window = trimmed(series, choice.window)
+            length = choice.over.seconds
+        else:
+            length = int(span[1] - span[0])
+            self._window = f"{cursor_clock(span[0], 60)} to {cursor_clock(span[1], 60)}"
+        self._entries, self._more = measured(series, self._state, choice.group)
         lines = tuple(entry.line for entry in self._entries)
-        kept = Series(series.metric, series.unit, series.step_s, series.times, lines, series.markers)
-        arms = tuple(entry.arm for entry in self._entries)
-        self._chart.show(Plot(kept, arms, lambda value: axis_words(metric, value), clock_words))
+        kept = replace(series, series=lines)
+        looks = tuple(entry.look for entry in self._entries)
+        self._keep_cursor(kept)
+        self._plot = Plot(kept, looks, choice.measure.axis, lambda at: axis_clock(at, length))
+        self._chart.wait(f"no request in {'this span' if span is not None else f'the last {choice.window}'}")
+        self._draw()
+
+    def _keep_cursor(self, series: Series) -> None:
+        """The cursor stays at its moment, not at its column."""
+        old = self._plot.series.times if self._plot is not None else ()
+        for name in ("_cursor", "_anchor"):
+            place = getattr(self, name)
+            if place is None or not series.times:
+                setattr(self, name, None)
+            elif place < len(old):
+                nearest = min(range(len(series.times)), key=lambda i: abs(series.times[i] - old[place]))
+                setattr(self, name, nearest)
+
+    def _draw(self) -> None:
+        if self._plot is not None:
+            self._chart.show(replace(self._plot, cursor=self._cursor, anchor=self._anchor))
         self._title()
 
     def _title(self) -> None:
-        full, short = _TITLES[self.metric]
-        names = (full, "Cost / 1,000", "Cost / 1k") if self.metric == COST else (full, short)
-        for name in names:
+        measure = self.choice.measure
+        for name in measure.titles:
             title = Text(no_wrap=True, end="").append(name, role(self.app, "strong"))
             for entry in self._entries:
-                words = f" {arm_glyph(entry.arm)} {value_words(self.metric, entry.value)}"
-                title.append(words, role(self.app, _arm(entry.arm)))
+                words = f" {entry.look.glyph} {entry.name}".rstrip()
+                title.append(f"{words} {self._value(entry)}", role(self.app, entry.look.role))
             if title.cell_len + 12 <= self.size.width:
                 break
-        self._heading.update(title)
+        if self._more:
+            title.append(f" +{self._more} more", role(self.app, "muted"))
+        self._heading.update(title, self._meta())
+
+    def _value(self, entry: Measured) -> str:
+        value = entry.value if self._cursor is None else entry.line.values[self._cursor]
+        return "no data" if value is None else self.choice.measure.value(value)
+
+    def _meta(self) -> Text:
+        words = self._window if self.choice.group == "variant" else f"by {self.choice.group} · {self._window}"
+        if self._cursor is None or self._plot is None:
+            return Text(words, style=role(self.app, "muted"))
+        series = self._plot.series
+        at = cursor_clock(series.times[self._cursor], series.step_s)
+        if self._anchor is None:
+            return Text(f"{at} · enter begins a span", style=role(self.app, "text"))
+        other = cursor_clock(series.times[self._anchor], series.step_s)
+        return Text(f"{min(at, other)} to {max(at, other)} · enter", style=role(self.app, "text"))
+
+    # -- choosing
+
+    def choose(self, choice: Choice) -> None:
+        """Show something else."""
+        if choice != self.choice:
+            self.choice = choice
+            self._cursor = self._anchor = None
+            self.post_message(self.Chosen(self))
 
     def action_view_next(self) -> None:
         """The next measure."""
-        self.post_message(self.NextMeasure())
+        self.choose(replace(self.choice, metric=after(tuple(MEASURES), self.choice.metric)))
 
+    def action_chart_group(self) -> None:
+        """Lines by something else."""
+        self.choose(replace(self.choice, group=after(GROUPS, self.choice.group)))
 
-def _arm(index: int) -> str:
-    return arm_role(index) if index < len(ARM_ROLES) else "text"
+    def action_chart_longer(self) -> None:
+        """More time."""
+        self._window_by(1)
 
+    def action_chart_shorter(self) -> None:
+        """Less time."""
+        self._window_by(-1)
 
-class SparkRows(Widget):
-    """Both charts as two lines, for a short screen: `p95  ■ a ▅▃▂ 2.31 s  ◆ b ▂▃▅ 2.05 s`."""
+    def _window_by(self, step: int) -> None:
+        names = tuple(window.name for window in WINDOWS)
+        self.choose(replace(self.choice, window=after(names, self.choice.window, step, around=False)))
 
-    DEFAULT_CSS = "SparkRows { height: 2; width: 1fr; background: $kt-base; color: $kt-text; }"
+    def action_chart_measure(self) -> None:
+        """All measures by name."""
+        self.post_message(self.Menu(self))
 
-    def __init__(self, state: AppState, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._state = state
-        self._rows: dict[str, list[Measured]] = {}
-        self._shown = ""
+    # -- the cursor
 
-    def show(self, latency: Series, metric: str, cost: Series) -> None:
-        """Shows these series."""
-        self._rows = {
-            metric: measured(trimmed(latency)[0], self._state),
-            COST: measured(trimmed(cost)[0], self._state),
-        }
-        if self.is_mounted and self._text().markup != self._shown:
-            self.refresh()
+    def action_chart_left(self) -> None:
+        """Back in time."""
+        self._move(-1)
 
-    def render(self) -> RenderResult:
-        """Two lines."""
-        text = self._text()
-        self._shown = text.markup
-        return text
+    def action_chart_right(self) -> None:
+        """On in time."""
+        self._move(1)
 
-    def _text(self) -> Text:
-        rows = self._rows or {LATENCIES[0]: [], COST: []}
-        lines = [self._row(metric, entries) for metric, entries in rows.items()]
-        return Text("\n", no_wrap=True, end="").join(lines)
+    def _move(self, by: int) -> None:
+        if self._plot is None or not self._plot.series.times or not self._plot.series.series:
+            return
+        last = len(self._plot.series.times) - 1
+        start = last if self._cursor is None else self._cursor + by
+        self._cursor = min(max(start, 0), last)
+        self._draw()
 
-    def _row(self, metric: str, entries: list[Measured]) -> Text:
-        line = Text(no_wrap=True, end="").append(f" {_TITLES[metric][1]:<6}", role(self.app, "muted"))
-        if not entries:
-            return line.append("no request in the last 15 minutes", role(self.app, "unknown"))
-        tags = [sanitise(tag, 12) for tag in short_tags([entry.line.group for entry in entries])]
-        words = [value_words(metric, entry.value) for entry in entries]
-        unit = " / 1k" if metric == COST else ""
-        fixed = sum(len(tag) + 4 for tag in tags) + 9 * len(entries) + len(" / 1k")
-        room = max((self.size.width - 9 - fixed) // len(entries), 4)
-        for entry, tag, value in zip(entries, tags, words, strict=True):
-            style = role(self.app, _arm(entry.arm))
-            line.append(f"{arm_glyph(entry.arm)} {tag} ", style)
-            line.append(spark(entry.line.values, room), style)
-            last = entry is entries[-1]
-            line.append(f" {value}" if last else f" {value:<8}", role(self.app, "text"))
-            line.append(unit if last else " ", role(self.app, "muted"))
-        line.truncate(max(self.size.width - 1, 0), overflow="ellipsis")
-        return line
+    def action_item_open(self) -> None:
+        """One end of a span, then the other."""
+        if self._cursor is None:
+            self._move(0)
+        elif self._anchor is None:
+            self._anchor = self._cursor
+            self._draw()
+        else:
+            self._take_span()
+
+    def _take_span(self) -> None:
+        if self._plot is None or self._cursor is None or self._anchor is None:
+            return
+        times, step = self._plot.series.times, self._plot.series.step_s
+        low, high = sorted((self._cursor, self._anchor))
+        self._cursor = self._anchor = None
+        self.post_message(self.Span((times[low], times[high] + step)))
+        self._draw()
+
+    def action_app_back(self) -> None:
+        """Forgets the span, then the cursor; then leaves."""
+        if self._anchor is not None:
+            self._anchor = None
+        elif self._cursor is not None:
+            self._cursor = None
+        elif self.zoomed:
+            self.post_message(self.Span(None))
+        else:
+            self.post_message(self.Left())
+            return
+        self._draw()
+
+    # -- the mouse
+
+    def on_mouse_down(self, event: MouseDown) -> None:
+        """Puts the cursor there; what is dragged from here is a span."""
+        if self._plot is None or not self._plot.series.times or event.screen_y < self._chart.region.y:
+            return
+        self._pressed = True
+        self._anchor = None
+        self._cursor = self._place(event)
+        self.capture_mouse()
+        self._draw()
+
+    def on_mouse_move(self, event: MouseMove) -> None:
+        """The span follows."""
+        if not self._pressed or self._cursor is None:
+            return
+        place = self._place(event)
+        if place != self._cursor:
+            self._anchor = self._cursor if self._anchor is None else self._anchor
+            self._cursor = place
+            self._draw()
+
+    def on_mouse_up(self, event: MouseUp) -> None:
+        """A span that was dragged is taken."""
+        if not self._pressed:
+            return
+        self._pressed = False
+        self.release_mouse()
+        if self._anchor is not None:
+            self._take_span()
+
+    def _place(self, event: MouseDown | MouseMove) -> int:
+        assert self._plot is not None
+        return index_at(self._plot, event.screen_x - self._chart.region.x, self._chart.size.width)

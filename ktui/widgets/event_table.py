@@ -214,6 +214,7 @@ class EventTable(TableRows, can_focus=True):
         if not len(self.view):
             return
         self.rows.stop()
+        self._resize_virtual()
         self._scroll(self.scroll_offset.y + lines)
         top = self.scroll_offset.y - self._head
         self._move(min(max(self.cursor, top), top + max(self.size.height - 1, 1) - 1))

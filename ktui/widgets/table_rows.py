@@ -70,19 +70,35 @@ class TableRows(OrderedTable):
 
     @contextmanager
     def steady(self) -> Iterator[None]:
-        """Rows may change inside; the picture stands, or stays at the end when following."""
+        """Rows may change inside; the picture stands, or stays at the end when following.
+
+        Nothing is drawn when what is in sight did not change.
+        """
         top = self.scroll_offset.y - self._head
         at = max(top, 0)
         seq = self.view[at].seq if at < len(self.view) else None
+        before = self._picture()
         yield
-        self._resize_virtual()
         if self.rows.following and self.view is self.rows:
+            self._resize_virtual()
             self._to_end()
         elif seq is not None and (place := self.view.place_of(seq)) >= 0:
-            self._scroll(place + self._head + min(top, 0))
-        self.refresh()
+            y = place + self._head + min(top, 0)
+            if y != self.scroll_offset.y:
+                self._resize_virtual()
+                self._scroll(y)
+        if self._picture() != before:
+            self._resize_virtual()
+            self.refresh()
         self.post_message(self.Changed(moved=False))
         self.check_ends()
+
+    def _picture(self) -> tuple[object, ...]:
+        """All that the lines in sight depend on."""
+        first = self.scroll_offset.y - self._head
+        places = range(max(first, 0), min(first + self.size.height - 1, len(self.view)))
+        ends = (self._head, self._foot, self.rows.older, self.rows.newer) if first < 0 or self._foot else ()
+        return (first, self.rows.cursor_seq, ends, *(self.view[place].seq for place in places))
 
     @property
     def _head(self) -> int:
@@ -163,6 +179,7 @@ class TableRows(OrderedTable):
             self._scroll(last - rows + 1)
 
     def _move(self, target: int) -> None:
+        self._resize_virtual()
         if not len(self.view):
             if self.rows.older in ("failed", "stopped"):
                 self.rows.older = "open"

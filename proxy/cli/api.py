@@ -13,6 +13,17 @@ from proxy.cli.exits import ProblemError
 from proxy.cli.places import Gateway
 
 
+class RefusedError(ProblemError):
+    """The gateway answered with an error."""
+
+    def __init__(self, sentence: str, status: int, code: str, message: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.code = code
+        self.message = message
+        """What it said, without where."""
+
+
 class Api:
     """One gateway's control API; every failure is a ProblemError with one sentence."""
 
@@ -79,7 +90,8 @@ class Api:
         if answer.status_code < 400:
             return
         try:
-            message = answer.json()["error"]["message"]
+            error = answer.json()["error"]
+            code, message = str(error["code"]), sanitise(error["message"], 500)
         except (ValueError, KeyError, TypeError):
-            message = f"answered {answer.status_code}"
-        raise ProblemError(f"{self._gateway.api}: {sanitise(message, 500)}")
+            code, message = "", f"answered {answer.status_code}"
+        raise RefusedError(f"{self._gateway.api}: {message}", answer.status_code, code, message)

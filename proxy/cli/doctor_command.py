@@ -90,6 +90,7 @@ def _traffic(traffic: dict[str, Any]) -> Iterator[Finding]:
 
 def _events(events: dict[str, Any]) -> Iterator[Finding]:
     dropped = sum(events["dropped"].values())
+    unaccounted = events["accepted"] - events["stored"] - events["spilled"] - dropped
     text = (
         f"{events['total']:,} stored; since the start accepted {events['accepted']:,} = stored {events['stored']:,}"
         f" + spilled {events['spilled']:,} + dropped {dropped:,}"
@@ -99,6 +100,17 @@ def _events(events: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("✗", "events", f"{text} ({reasons})")
     else:
         yield Finding("✓", "events", text)
+    if unaccounted:
+        yield Finding(
+            "✗",
+            "events",
+            f"accepted is not the sum of the rest: {unaccounted:+,} not accounted for. Please report this",
+        )
+    if any(events.get("forgotten", {}).values()):
+        taken = ", ".join(
+            f"{number:,} by {reason}" for reason, number in events["forgotten"].items() if number
+        )
+        yield Finding("i", "events", f"taken away by retention since the start: {taken}")
     if events.get("trouble"):
         yield Finding("✗", "events", events["trouble"])
 

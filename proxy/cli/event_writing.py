@@ -37,9 +37,13 @@ def write_events(
     flush()
 
 
-def _lines(records: Iterable[Record], form: Form, names: Sequence[str] | None, at_once: bool) -> Iterable[str]:
+def _lines(
+    records: Iterable[Record], form: Form, names: Sequence[str] | None, at_once: bool
+) -> Iterable[str]:
     if form == "table":
-        return _table(records) if names is None else _fields_table(records, names, 0 if at_once else _LOOKED_AT)
+        return (
+            _table(records) if names is None else _fields_table(records, names, 0 if at_once else _LOOKED_AT)
+        )
     if form == "csv":
         return _csv(records, names)
     return _json(records, names) if form == "json" else _jsonl(records, names)
@@ -56,22 +60,23 @@ def _table(records: Iterable[Record]) -> Iterable[str]:
 def _fields_table(records: Iterable[Record], names: Sequence[str], looked_at: int) -> Iterable[str]:
     coming = iter(records)
     first = list(islice(coming, looked_at))
-    rows = [[_cell(value_of(record, name)) for name in names] for record in first]
+    rows = [[cell(value_of(record, name)) for name in names] for record in first]
     widths = [
         min(_WIDEST, max(len(name), *(wcswidth(row[place]) for row in rows)) if rows else max(len(name), 12))
         for place, name in enumerate(names)
     ]
     yield _padded(names, widths)
-    for row in chain(rows, ([_cell(value_of(record, name)) for name in names] for record in coming)):
+    for row in chain(rows, ([cell(value_of(record, name)) for name in names] for record in coming)):
         yield _padded(row, widths)
 
 
 def _padded(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (cell + " " * (width - wcswidth(cell)) for cell, width in zip(cells, widths, strict=True))
+    padded = (item + " " * (width - wcswidth(item)) for item, width in zip(cells, widths, strict=True))
     return "  ".join(padded).rstrip()
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A value on one line, safe on a terminal; `-` for none."""
     if value is None or value == "" or value == []:
         return "-"
     if isinstance(value, bool):
@@ -82,15 +87,16 @@ def _cell(value: Any) -> str:
 
 
 def _csv(records: Iterable[Record], names: Sequence[str] | None) -> Iterable[str]:
+    from proxy.events.export import exported, layout
     from proxy.events.pick import csv_picker
-    from proxy.events.wire_form import csv_names, csv_record
 
     if names is None:
-        yield ",".join(csv_names()) + "\r\n"
-        yield from (csv_record(record) for record in records)
+        whole = layout("csv")
+        yield whole.head.decode()
+        yield from (whole.row(exported(record)).decode() for record in records)
         return
     yield ",".join(names) + "\r\n"
-    yield from map(csv_picker(names), records)
+    yield from map(csv_picker(names), map(exported, records))
 
 
 def _picked(records: Iterable[Record], names: Sequence[str] | None) -> Iterable[Record]:

@@ -74,6 +74,13 @@ def emit(text: str) -> None:
     sys.stdout.write(text)
 
 
+def emit_rows(text: str) -> None:
+    """Machine output that people also look at: as it is in a pipe or a file, safe on a terminal."""
+    if sys.stdout.isatty():
+        text = sanitise_block(text.replace("\r\n", "\n"), len(text))
+    sys.stdout.write(text)
+
+
 def flush() -> None:
     """Hand over what is buffered, so that a follower sees it now."""
     sys.stdout.flush()

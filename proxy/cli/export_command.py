@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from proxy.base.times import now_ms, parse_moment, rfc3339
-from proxy.cli.events_command import ApiOption, FilterOption, StateOption, read_filter
+from proxy.cli.event_options import ApiOption, FilterOption, StateOption, read_filter
 from proxy.cli.exits import UsageError, emit, exits, say
 from proxy.cli.places import default_state_dir, environment, find_gateway
 

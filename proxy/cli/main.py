@@ -17,6 +17,7 @@ from proxy.cli import (
     policy_command,
     prices_command,
 )
+from proxy.cli.event_options import ApiOption, StateOption
 from proxy.cli.exits import PROBLEMS, UsageError, emit, exits, say
 from proxy.cli.places import default_state_dir, environment, find_gateway, read_token
 
@@ -37,8 +38,8 @@ app.add_typer(prices_command.app, name="prices")
 
 @app.command("doctor")
 def doctor(
-    api: events_command.ApiOption = None,
-    state_dir: events_command.StateOption = None,
+    api: ApiOption = None,
+    state_dir: StateOption = None,
 ) -> None:
     """What runs, what differs from the file, and what is not enforced: exit 1 when something is wrong."""
     with exits():

@@ -12,7 +12,9 @@ from starlette.types import ASGIApp
 from proxy.control.auth import Guard, Token
 from proxy.control.body_routes import BodyRoutes
 from proxy.control.config_routes import ConfigRoutes
+from proxy.control.cost_routes import CostRoutes
 from proxy.control.event_routes import EventRoutes
+from proxy.control.exposition_routes import ExpositionRoutes
 from proxy.control.feedback_routes import FeedbackRoutes
 from proxy.control.hub import Hub
 from proxy.control.metrics_routes import MetricsRoutes
@@ -63,6 +65,7 @@ def routes(hub: Hub) -> list[Route]:
         Route("/v1/status", get_status, methods=["GET"]),
         Route("/v1/targets", get_targets, methods=["GET"]),
         Route("/v1/models", get_models, methods=["GET"]),
+        *ExpositionRoutes(hub).routes(),
         *MetricsRoutes(hub).routes(),
         Route("/v1/stream", ScreenStream(hub).__call__, methods=["GET"]),
         *ConfigRoutes(hub).routes(),
@@ -73,6 +76,7 @@ def routes(hub: Hub) -> list[Route]:
         *FeedbackRoutes(hub).routes(),
         *PolicyRoutes(hub).routes(),
         *PriceRoutes(hub).routes(),
+        *CostRoutes(hub).routes(),
         Route("/v1/openapi.json", openapi, methods=["GET"]),
     ]
     return table

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from proxy.base.telemetry import Export
 from proxy.base.times import now_ms
 from proxy.base.worker import Worker
 from proxy.config.manager import ConfigManager
@@ -17,6 +18,7 @@ from proxy.events.purge import Amount, Purge, Purged
 from proxy.events.rollups.read import Found, Wanted
 from proxy.events.sqlite_plan import Plan
 from proxy.events.store import EventQuery, EventStore
+from proxy.events.totals import TrafficTotals
 from proxy.prices.listing import Priced
 
 
@@ -49,6 +51,9 @@ class DataPlaneView(Protocol):
     def prices(self) -> Sequence[Priced]:
         """Every model that is served by name, at each of its targets, with its price."""
 
+    def unrecorded(self) -> Mapping[str, int]:
+        """Refusals of a flood that got no event, by error."""
+
 
 @dataclass(slots=True)
 class GatewayInfo:
@@ -80,6 +85,9 @@ class CountedStore(EventStore, Protocol):
     async def way_of(self, query: EventQuery) -> tuple[int, int, Plan]:
         """Lowest and highest seq at which `query` can find anything, and the cheapest way through them."""
 
+    async def not_rolled_up(self) -> int:
+        """Stored events that are not in the roll-ups yet."""
+
     async def rollups(self, wanted: Wanted) -> Found:
         """Figures of a window by one dimension."""
 
@@ -106,6 +114,10 @@ class CountedStore(EventStore, Protocol):
     def trouble(self) -> str | None:
         """What keeps events from being stored, in one sentence."""
 
+    @property
+    def forgotten(self) -> Mapping[str, int]:
+        """Events that retention took away since the store was opened, by reason."""
+
 
 @dataclass(slots=True)
 class Hub:
@@ -121,6 +133,9 @@ class Hub:
     worker: Worker = field(default_factory=Worker)
     searcher: Worker = field(default_factory=Worker)
     """For searches: none of them waits behind a long replay."""
+    totals: TrafficTotals = field(default_factory=TrafficTotals)
+    export: Export | None = None
+    """Of spans and metrics to a collector; None where there can be none."""
     clock_ms: Callable[[], int] = now_ms
 
     async def close(self) -> None:

@@ -89,13 +89,13 @@ def impact(store: Path, wanted: ImpactWanted, surroundings: Surroundings) -> dic
     began = time.perf_counter()
     policy_file, plan = clean_plan(wanted.text, surroundings)
     requests = read_requests(store, wanted.last, wanted.since_ms)
-    found = replay(plan, requests, _Pricer(policy_file, surroundings.env))
+    found = replay(plan, requests, Pricer(policy_file, surroundings.env))
     answer = impact_json(found, plan, wanted)
     answer["took_ms"] = round((time.perf_counter() - began) * 1e3, 1)
     return answer
 
 
-class _Pricer:
+class Pricer:
     """Prices recorded tokens at what the draft's own targets and prices say."""
 
     def __init__(self, policy_file: PolicyFile, env: Mapping[str, str]) -> None:
@@ -104,11 +104,20 @@ class _Pricer:
         self._found: dict[tuple[str, str | None], TargetSpec | None] = {}
 
     def __call__(self, request: RecordedRequest, decision: Decision) -> int | None:
-        target = self._target(decision.model, named_target(decision))
+        return self.price(decision.model, request, named_target(decision))
+
+    def price(self, model: str, request: RecordedRequest, named: str | None = None) -> int | None:
+        """Nano-dollars of the tokens of `request` at `model`, at the target `named`; None: no price, or no tokens."""
+        target = self._target(model, named)
         if target is None:
             return None
-        quote = self._book.quote(target.provider, decision.model, target)
-        return self._book.cost(quote, usage_of(request))[0]
+        return self._book.cost(self._book.quote(target.provider, model, target), usage_of(request))[0]
+
+    def answers(self, model: str) -> bool:
+        """Whether a target serves `model` and there is a price for what it writes, so that it is one that writes."""
+        target = self._target(model, None)
+        quote = self._book.quote(target.provider, model, target) if target is not None else None
+        return quote is not None and quote.output is not None
 
     def _target(self, model: str, named: str | None) -> TargetSpec | None:
         key = (model, named)

@@ -171,7 +171,7 @@ def _line(
     whole = Tally()
     for point in points.values():
         whole.merge(point, sketches=bool(known.sketch))
-    return SeriesLine(name[1], name[0], values, known.value(whole, seconds(starts[0], end)))
+    return SeriesLine(name[1], name[0], values, known.value(whole, seconds(starts[0], end)), whole.requests)
 
 
 def named(dimension: str, value: str) -> tuple[str | None, str]:

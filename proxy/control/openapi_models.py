@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+from proxy.control.openapi_cost import COST
 from proxy.control.openapi_schema import (
     ANY_OBJECT,
     FLAG,
@@ -184,6 +185,7 @@ _STATUS: dict[str, Schema] = {
         {
             **dict.fromkeys(("accepted", "stored", "spilled", "total", "last_seq"), WHOLE),
             "dropped": mapping(WHOLE),
+            "forgotten": said(mapping(WHOLE), "Taken away by retention since the start, by reason."),
             "last_timestamp": maybe(TIME),
             "trouble": _NULL_TEXT,
         },
@@ -308,6 +310,7 @@ COMPONENTS: dict[str, Schema] = {
         },
         more=True,
     ),
+    **COST,
     "Lint": obj({"valid": FLAG, "diagnostics": listed(ref("Diagnostic")), "not_enforced": _NOT_ENFORCED}),
     "Difference": obj({"meaning": TEXTS, "unified": TEXT, "values": listed(ANY_OBJECT)}),
     "Impact": obj(

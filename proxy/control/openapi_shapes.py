@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import get_args
 
+from proxy.control.cost_figures import GROUPINGS
 from proxy.control.event_query import ORDERS
 from proxy.control.event_routes import LIST_PARAMETERS, STREAM_PARAMETERS
 from proxy.control.feedback_routes import KEY_LIMIT
@@ -101,6 +102,9 @@ SHAPES: dict[tuple[str, str], Shape] = {
     ("GET", "/v1/status"): Shape(ref("Status")),
     ("GET", "/v1/targets"): Shape(obj({"targets": listed(ref("Target"))})),
     ("GET", "/v1/models"): Shape(obj({"models": TEXTS})),
+    ("GET", "/metrics"): Shape(
+        TEXT, kinds=("text/plain", "application/openmetrics-text"), errors=(400, 503)
+    ),
     ("GET", "/v1/metrics/summary"): Shape(
         {"anyOf": [ref("Summary"), ref("Groups")]},
         query={
@@ -229,6 +233,10 @@ SHAPES: dict[tuple[str, str], Shape] = {
         errors=(400, 404, 409, 413, 415, 422, 503),
     ),
     ("GET", "/v1/events/{id}/explain"): Shape(ref("Explanation"), errors=(404, 503)),
+    ("GET", "/v1/cost"): Shape(
+        ref("Cost"), query={"window": _SPAN, "group_by": one_of(*GROUPINGS)}, errors=(400, 503)
+    ),
+    ("GET", "/v1/cost/advice"): Shape(ref("Advice"), query={"window": _SPAN}, errors=(400, 409, 422, 503)),
     ("GET", "/v1/prices"): Shape(
         obj({"prices": listed(ref("Price")), "unpriced": listed(ANY_OBJECT)}),
         query={"since": _MOMENT},

@@ -127,6 +127,7 @@ def events(hub: Hub) -> dict[str, Any]:
         "stored": counters.stored,
         "spilled": counters.spilled,
         "dropped": counters.dropped,
+        "forgotten": dict(hub.store.forgotten),
         "total": hub.store.total(),
         "last_seq": counters.last_seq,
         "last_timestamp": rfc3339(last) if last is not None else None,

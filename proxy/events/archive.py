@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
 from proxy.events.bodies import FoundBodies
@@ -87,6 +87,10 @@ class ArchivedStore:
         """See CountedStore."""
         return await self._reader.way_of(query)
 
+    async def not_rolled_up(self) -> int:
+        """See CountedStore."""
+        return await self._reader.not_rolled_up()
+
     async def rollups(self, wanted: Wanted) -> Found:
         """See CountedStore."""
         return await self._reader.rollups(wanted)
@@ -107,6 +111,11 @@ class ArchivedStore:
     def last_timestamp_ms(self) -> int | None:
         """Arrival of the newest."""
         return self._newest.timestamp_ms if self._newest is not None else None
+
+    @property
+    def forgotten(self) -> Mapping[str, int]:
+        """Nothing: retention does not reach an archive."""
+        return {}
 
     @property
     def trouble(self) -> str | None:

@@ -74,8 +74,11 @@ class Event:
     reasoning_tokens: int | None = None
     usage_status: UsageStatus = "none"
     cost_nanos: int | None = None
+    """At the prices that held when the answer ended. It is fixed then: later prices change no stored event."""
     cost_status: CostStatus = "none"
+    """`priced`, `estimated` (from estimated tokens), `unpriced` (not known: a price or the usage is missing) or `none`."""
     price_source: str | None = None
+    """Where the price was found."""
     finish_reason: str | None = None
     policies_triggered: list[str] = field(default_factory=list)
     severity: str | None = None

@@ -23,6 +23,8 @@ JOURNAL_BYTES = 512 * 1024 * 1024
 """The journal as a whole; beyond it, it counts as full."""
 _SUFFIX = ".journal"
 _REOPEN_EVERY_S = 1.0
+_PROBE = b" " * 4096
+"""Written to see whether there is room, and taken back. Without an end of line a reader passes it over."""
 
 
 class JournalError(Exception):
@@ -66,6 +68,8 @@ class Journal:
         self._fd: int | None = None
         self._active: Segment | None = None
         self._sealed: list[Segment] = []
+        self._not_made: OSError | None = None
+        """Why the last segment could not be made."""
         self._retry_open_at = 0.0
         self.trouble: str | None = None
         """Why the last line was not taken; None while it works."""
@@ -98,7 +102,7 @@ class Journal:
             self._write(segment, line)
         except OSError as error:
             reason = "disk-full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "disk-error"
-            self.trouble = f"the journal in {self._directory} takes nothing: {error.strerror or error}"
+            self.trouble = self._sentence(error)
             raise JournalError(reason, self.trouble) from None
         self.trouble = None
         return segment
@@ -112,14 +116,15 @@ class Journal:
             return segment
         if sum(sealed.size for sealed in self._sealed) + size > self._total_bytes:
             raise OSError(errno.ENOSPC, f"its {self._total_bytes // 2**20} MiB are used up")
-        if time.monotonic() < self._retry_open_at:
-            raise OSError(errno.EIO, self.trouble or "a segment could not be made")
+        if self._not_made is not None and time.monotonic() < self._retry_open_at:
+            raise OSError(self._not_made.errno, self._not_made.strerror)
         path = self._directory / f"{time.time_ns():020d}-{os.getpid()}-{next(self._names)}{_SUFFIX}"
         try:
             self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except OSError:
-            self._retry_open_at = time.monotonic() + _REOPEN_EVERY_S
+        except OSError as error:
+            self._not_made, self._retry_open_at = error, time.monotonic() + _REOPEN_EVERY_S
             raise
+        self._not_made = None
         self._active = Segment(path)
         return self._active
 
@@ -129,9 +134,36 @@ class Journal:
         if written == len(line):
             segment.size += written
             return
-        # A short write means no room. Half a line would swallow the next one, so it is taken back.
-        os.ftruncate(self._fd, segment.size)
+        # A short write means no room.
+        self._take_back(segment, segment.size)
         raise OSError(errno.ENOSPC, "no space left on device")
+
+    def try_again(self) -> None:
+        """After a line was not taken, find out whether one would be now; `trouble` ends without waiting for an event."""
+        if self.trouble is None:
+            return
+        try:
+            segment = self._room_for(len(_PROBE))
+            size = segment.size
+            self._write(segment, _PROBE)
+            self._take_back(segment, size)
+        except OSError as error:
+            self.trouble = self._sentence(error)
+            return
+        self.trouble = None
+
+    def _take_back(self, segment: Segment, size: int) -> None:
+        assert self._fd is not None
+        try:
+            os.ftruncate(self._fd, size)
+        except OSError:
+            # A line after half a line would be lost with it: the next one goes to another segment.
+            self.seal()
+            raise
+        segment.size = size
+
+    def _sentence(self, error: OSError) -> str:
+        return f"the journal in {self._directory} takes nothing: {error.strerror or error}"
 
     def seal(self) -> None:
         """End the active segment: later lines go to a new one."""

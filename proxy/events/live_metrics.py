@@ -68,6 +68,8 @@ class SeriesLine:
     values: list[float | None]
     window_value: float | None
     """The metric over the whole window (not a mean of the points)."""
+    requests: int
+    """Of the window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,8 +301,8 @@ class LiveMetrics:
             whole.merge(tally, sketches=bool(metric.sketch))
         window_value = None if began is None else metric.value(whole, _seconds(starts[0], end, now))
         if group is None:
-            return SeriesLine("all", None, values, window_value)
-        return SeriesLine(group[1], group[0], values, window_value)
+            return SeriesLine("all", None, values, window_value, whole.requests)
+        return SeriesLine(group[1], group[0], values, window_value, whole.requests)
 
     def _merged(self, group: Group, first: int, last: int, *, sketches: bool = True) -> Tally:
         merged = Tally()

@@ -20,7 +20,7 @@ from proxy.wire.usage import Usage
 _COLUMNS = (
     "id, timestamp_ms, endpoint, requested_model, model, decision, ab_tag, draw, facts, stream, key, target, "
     "unit_kind, unit_digest, policies_triggered, cost_nanos, cost_status, "
-    "input_tokens, output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, config_version"
+    "input_tokens, output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, config_version, quality_score"
 )
 _NEWEST = f"SELECT {_COLUMNS} FROM events WHERE facts <> '{{}}' ORDER BY seq DESC LIMIT ?"
 # Long streams are stored behind requests that came later, so the window is asked of every row; the plus keeps
@@ -88,6 +88,8 @@ def _request(row: tuple[Any, ...]) -> RecordedRequest:
         tokens=row[17:22],
         version=row[22],
         served=row[4],
+        estimated=row[16] == "estimated",
+        quality=row[23],
     )
 
 
@@ -120,6 +122,8 @@ def request_of(event: Event) -> RecordedRequest:
         ),
         version=event.config_version,
         served=event.model,
+        estimated=event.cost_status == "estimated",
+        quality=event.quality_score,
     )
 
 

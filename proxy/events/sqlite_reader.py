@@ -20,6 +20,7 @@ from proxy.events.event import Event
 from proxy.events.feedback import NEWEST, Feedback
 from proxy.events.feedback import from_row as feedback_from_row
 from proxy.events.rollups.cells import EVENT_COLUMNS, HOUR_MS, Cell, Cells
+from proxy.events.rollups.fold import MARK
 from proxy.events.rollups.read import Found, Wanted, read
 from proxy.events.sqlite_indexes import BLOCK_BITS, BLOCKS_BETWEEN
 from proxy.events.sqlite_plan import Plan, bounded, plan, window
@@ -95,6 +96,11 @@ class EventReader:
             (bounded(since_ms),),
         )
         return [(target, model, count) for target, model, count in rows]
+
+    async def not_rolled_up(self) -> int:
+        """Stored events that are not in the roll-ups yet."""
+        one = f"SELECT count(*) FROM events WHERE seq > ({MARK})"
+        return int((await self.rows(one, ()))[0][0])
 
     async def rollups(self, wanted: Wanted) -> Found:
         """Figures of a window, from the roll-ups."""

@@ -211,6 +211,10 @@ class SqliteEventStore:
         """See EventReader."""
         return await self._reader.way_of(query)
 
+    async def not_rolled_up(self) -> int:
+        """See EventReader."""
+        return await self._reader.not_rolled_up()
+
     async def rollups(self, wanted: Wanted) -> Found:
         """See EventReader."""
         return await self._reader.rollups(wanted)
@@ -262,7 +266,10 @@ class SqliteEventStore:
     @property
     def trouble(self) -> str | None:
         """What keeps events from being stored, in one sentence; None when nothing does."""
-        return self._trouble or self._journal.trouble
+        journal = self._journal.trouble
+        if self._trouble is None:
+            return journal and f"{journal}; until it does, a crash would lose the newest events"
+        return f"{self._trouble}; they wait in {f'memory: {journal}' if journal else 'the journal'}"
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -306,6 +313,7 @@ class SqliteEventStore:
                 continue
             failures = 0
             self._trouble = None
+            self._journal.try_again()
             if not self._closing.is_set():
                 await self._folding.step(self._work)
             await self._forget()
@@ -393,7 +401,7 @@ class SqliteEventStore:
                 logger.exception("a listener of the event store failed")
 
     def _note_failure(self, error: sqlite3.Error) -> None:
-        sentence = f"events are not being stored: {sanitise(error, 200)}; they wait in the journal"
+        sentence = f"events are not being stored: {sanitise(error, 200)}"
         if sentence != self._trouble:
             logger.warning("%s", sentence)
         self._trouble = sentence

@@ -63,6 +63,10 @@ class RecordedRequest:
     """Hash of the text that decided."""
     served: str = ""
     """The model that was asked in the end: a fallback, or `model`."""
+    estimated: bool = False
+    """Whether its cost rests on estimated tokens."""
+    quality: float | None = None
+    """Its score, 0 to 1; None: not scored."""
 
 
 def kept_facts(facts: RequestFacts, plan: Plan, assigned: Mapping[str, str]) -> dict[str, Any]:

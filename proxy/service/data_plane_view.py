@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from proxy.base.sanitise import sanitise
 from proxy.control.hub import TargetView
+from proxy.gateway.recorder import RefusalSampler
 from proxy.gateway.runtime import Runtime, Snapshot
 from proxy.prices.listing import Priced, priced
 
@@ -13,8 +14,9 @@ from proxy.prices.listing import Priced, priced
 class RuntimeView:
     """A read-only, secret-free view of a runtime."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, sampler: RefusalSampler) -> None:
         self._runtime = runtime
+        self._sampler = sampler
 
     def in_flight(self) -> int:
         """Requests being answered now."""
@@ -38,6 +40,10 @@ class RuntimeView:
             )
             for target in snapshot.routes.targets
         ]
+
+    def unrecorded(self) -> Mapping[str, int]:
+        """Refusals of a flood that got no event, by error."""
+        return self._sampler.skipped
 
     def models(self) -> Sequence[str]:
         """The names a client may ask for."""

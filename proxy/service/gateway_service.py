@@ -24,6 +24,7 @@ from proxy.events.recent_units import RecentUnits
 from proxy.events.retention import Limits
 from proxy.events.sqlite_store import SqliteEventStore
 from proxy.events.store import EventQuery
+from proxy.events.totals import TrafficTotals
 from proxy.gateway.app import DataPlane
 from proxy.gateway.runtime import NamedKey, Runtime, build_snapshot
 from proxy.gateway.server import Listener, ListenError
@@ -71,7 +72,9 @@ class GatewayService:
         self._transport = AiohttpTransport()
         self.metrics = LiveMetrics()
         self._units = RecentUnits()
+        self._totals = TrafficTotals()
         self.runtime = Runtime(recorder=self._store, transport=self._transport)
+        self._data_plane = DataPlane(self.runtime)
         self.config = ConfigManager(
             options.policy_path.absolute(), self._versions, self._surroundings, self._version_applied
         )
@@ -83,9 +86,10 @@ class GatewayService:
             self.config,
             self._store,
             self.metrics,
-            RuntimeView(self.runtime),
+            RuntimeView(self.runtime, self._data_plane.sampler),
             state_dir=options.state_dir.absolute(),
             worker=worker,
+            totals=self._totals,
         )
         self._tokens: tuple[Token, ...] = ()
         self._listeners: list[Listener] = []
@@ -119,6 +123,8 @@ class GatewayService:
         self._state.claim()
         env_token = self._options.api_token
         self._tokens = load_tokens(self._options.state_dir, env_token.reveal() if env_token else None)
+        # What a crash left in the journal is stored at the start: it is counted like what comes after it.
+        self._store.subscribe(self._totals.observe_all)
         await self._store.start()
         await self._warm()
         self._store.subscribe(self.metrics.observe_all)
@@ -127,7 +133,7 @@ class GatewayService:
         await self._start_config()
         new_key = self._hand_key(host)
         self.runtime.own_hosts = frozenset({host.lower()})
-        self.info.listen = await self._listen(DataPlane(self.runtime), host, port)
+        self.info.listen = await self._listen(self._data_plane, host, port)
         control = control_app(self.hub, self._tokens, off_loopback=not is_loopback(api_host))
         self.info.api = await self._listen(control, api_host, api_port)
         self._say_ready()
@@ -206,6 +212,7 @@ class GatewayService:
             version.policy_file, version.plan, self._options.env, version.number
         )
         self._store.keep(_limits(version))
+        self._name_totals(version)
         now = now_ms()
         old = {split.name: _shares(split) for split in before.plan.splits} if before is not None else {}
         for split in version.plan.splits:
@@ -215,6 +222,17 @@ class GatewayService:
             phases = {split.name: split.phase for split in before.plan.splits}
             begun = [s.phase for s in version.plan.splits if s.phase and s.phase != phases.get(s.name)]
             self.metrics.marker(now, " ".join((f"v{version.number}", *begun)))
+
+    def _name_totals(self, version: RunningVersion) -> None:
+        """What the file names has series of its own from its first request on."""
+        snapshot, totals = self.runtime.snapshot, self._totals
+        if snapshot is None:
+            return
+        totals.know("model", (name for name, _ in snapshot.models))
+        totals.know("provider", (target.provider for target in snapshot.routes.targets))
+        totals.know("target", (target.id for target in snapshot.routes.targets))
+        totals.know("variant", (arm.tag for split in version.plan.splits for arm in split.arms))
+        totals.know("policy", (policy.name for policy in version.policy_file.policies))
 
     def _say_ready(self) -> None:
         if self.info.state in ("draining", "stopped"):

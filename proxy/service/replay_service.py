@@ -58,6 +58,10 @@ class _NoDataPlane:
         """None apply: events carry what they cost."""
         return ()
 
+    def unrecorded(self) -> Mapping[str, int]:
+        """None are refused."""
+        return {}
+
 
 class ReplayService:
     """Serves `archive` on a free port of loopback. `start` and `stop` on one event loop."""

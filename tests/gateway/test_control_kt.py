@@ -210,27 +210,37 @@ async def test_a_tail_shows_each_event_when_it_happens(running: Running, tmp_pat
     assert process.stderr is not None and await process.stderr.read() == b""
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["events list --format jsonl", "events list", "events list --format csv", "events tail --since 1h"],
-)
-async def test_a_closed_pipe_ends_quietly(running: Running, tmp_path: Path, command: str) -> None:
+PIPED = (
+    "list", "list -o json", "list -o jsonl", "list -o csv", "list --fields id,cost", "list --fields id,cost -o csv",
+    "tail --since 1h", "tail --since 1h -o jsonl", "tail -o csv", "stats --by model", "stats -o csv", "fields",
+    "show $ID --body", "show $ID --body -o json", "explain $ID", "explain $ID -o json",
+)  # fmt: skip
+
+
+async def test_a_closed_pipe_ends_quietly(running: Running, tmp_path: Path) -> None:
+    """Over real pipes whose reader leaves after one character, and after nothing at all."""
     await running.ask(3)
     for _ in range(60):
         for event in (await events(running))[:3]:
             running.service.hub.store.append(copy_of(event))
     while running.service.hub.store.total() < 183:
         await asyncio.sleep(0.01)
-    script = f'"$0" -c "from proxy.cli.main import main; main()" {command} | head -1; echo ${{PIPESTATUS[0]}}'
+    event = str((await events(running))[0]["id"])
+    kt_ = '"$0" -c "from proxy.cli.main import main; main()" events'
+    script = "\n".join(
+        f'{kt_} {command.replace("$ID", event)} | {reader} >/dev/null; echo "${{PIPESTATUS[0]}} {command}"'
+        for command, reader in zip(PIPED, ("head -c 1", "true") * 8, strict=True)
+    )
     process = await asyncio.create_subprocess_exec(
-        "bash", "-c", script, sys.executable, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env=environment(tmp_path),
+        "bash", "-c", script.replace("$ID", "ID"), sys.executable, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE, env=environment(tmp_path),
     )  # fmt: skip
     keep_talking = asyncio.create_task(talk(running))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         out, err = await process.communicate()
     keep_talking.cancel()
-    assert err == b"" and out.decode().splitlines()[-1] == "0"
+    assert err == b""
+    assert out.decode().splitlines() == [f"0 {command.replace('$ID', 'ID')}" for command in PIPED]
 
 
 async def talk(running: Running) -> None:
@@ -267,7 +277,22 @@ def copy_of(event: dict[str, object]) -> object:
 
 async def test_on_a_terminal_nothing_from_outside_acts(running: Running, tmp_path: Path) -> None:
     await running.ask(1, model="gpt-4o\x1b]52;c;AAAA\x07\x1b[2J\u202e")
-    script = [*KT, "events", "list"]
+    kt_ = '"$0" -c "from proxy.cli.main import main; main()" events'
+    forms = (
+        "list",
+        "list -o json",
+        "list -o csv",
+        "list --fields id,model -o csv",
+        "show $ID",
+        "show $ID -o json",
+    )
+    event = str((await events(running))[0]["id"])
+    script = [
+        "bash",
+        "-c",
+        "; ".join(f"{kt_} {form}" for form in forms).replace("$ID", event),
+        sys.executable,
+    ]
     leader, follower = pty.openpty()
     process = await asyncio.create_subprocess_exec(
         *script, stdout=follower, stderr=follower, env=environment(tmp_path)

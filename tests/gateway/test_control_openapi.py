@@ -113,6 +113,9 @@ async def everything(running: Running, control: httpx.AsyncClient) -> list[tuple
                  "/v1/metrics/summary", "/v1/config", "/v1/config/versions", "/v1/splits", "/v1/events",
                  "/v1/events/fields", "/v1/prices"):  # fmt: skip
         await ask("GET", path)
+    await ask("GET", "/v1/cost", params={"group_by": "variant"})
+    await ask("GET", "/v1/cost", params={"window": "1s"})
+    await ask("GET", "/v1/cost/advice")
     await ask("GET", "/v1/events", params={"unknown": "null"})
     await ask("GET", "/v1/events", params={"filter": "nonsense:1"})
     await ask("GET", "/v1/metrics/series", params={"metric": "requests", "group_by": "variant"})
@@ -163,7 +166,7 @@ async def test_what_is_said_of_a_body_is_what_is_accepted(running: Running) -> N
 
 async def test_every_query_parameter_is_taken(running: Running) -> None:
     samples = {"since": "1h", "until": "1s", "at": "2026-01-01", "filter": "status:200", "format": "json",
-               "unknown": "null", "window": "60s", "step": "10s", "metric": "requests", "group_by": "all",
+               "unknown": "null", "window": "5m", "step": "10s", "metric": "requests", "group_by": "all",
                "order": "oldest", "fields": "id,metadata.ab_tag"}  # fmt: skip
     async with running.control() as control:
         for (method, path), operation in operations(await documented(control)).items():

@@ -190,8 +190,8 @@ async def test_each_try_is_shown_where_it_stood_in_the_whole() -> None:
             for number in (1, 2)
         }
         assert "openai  503  over" in tries[1] and "azure  200" in tries[2]
-        assert tries[1].index("█") + 20 == tries[2].index("█")
-        assert tries[1].count("█") == tries[2].count("█") == 20
+        assert tries[1].index("█") + tries[1].count("█") == tries[2].index("█")
+        assert tries[1].count("█") == tries[2].count("█") >= 12
         assert "\x1b" not in shown(app)
 
 

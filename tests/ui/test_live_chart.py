@@ -7,7 +7,7 @@ import pytest
 from ktui.answers import Line, Marker, Series
 from ktui.glyphs import to_ascii, wants_ascii
 from ktui.widgets.canvas import braille, dots
-from ktui.widgets.chart import GUTTER, Plot, paint
+from ktui.widgets.chart import GUTTER, Plot, arm_look, paint
 from ktui.widgets.chart_region import trimmed
 from ktui.widgets.sparkline import spark
 
@@ -48,7 +48,7 @@ def plot(a: list[float | None], b: list[float | None], markers: tuple[Marker, ..
     times = tuple(float(1_000 + 10 * i) for i in range(max(len(a), len(b))))
     lines = (Line("variant-a", "s", tuple(a)), Line("variant-b", "s", tuple(b)))
     series = Series("latency_p95", "ms", 10, times, lines, markers)
-    return Plot(series, (0, 1), lambda v: f"{v:.0f} ms", lambda t: f"t{t:.0f}")
+    return Plot(series, (arm_look(0), arm_look(1)), lambda v: f"{v:.0f} ms", lambda t: f"t{t:.0f}")
 
 
 def text(cells: list[list[tuple[str, str]]]) -> list[str]:

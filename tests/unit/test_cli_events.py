@@ -102,7 +102,11 @@ def test_what_came_from_outside_is_escaped_in_every_format(tmp_path: Path) -> No
     ("arguments", "said"),
     [
         (["list", "--since", "yesterday"], "--since: 'yesterday' is not a time"),
-        (["tail", "--format", "csv"], "a tail has no end, so csv cannot be written"),
+        (["tail", "--format", "json"], "a tail has no end, so json cannot be written"),
+        (["list", "--fields", "id,cots"], "no field is called 'cots', did you mean cost?"),
+        (["show", "01976b2e", "--body", "--fields", "id"], "leave it out to see --body"),
+        (["purge", "--before", "soon"], "--before: 'soon' is not a time"),
+        (["purge", "--yes"], "there is no event store"),
     ],
 )
 def test_wrong_use_is_one_sentence(tmp_path: Path, arguments: list[str], said: str) -> None:
@@ -150,6 +154,16 @@ def test_the_doctor_finds_what_is_wrong() -> None:
         assert part in found
     body["config"] = None
     assert any("no policy runs" in line for line in marks(body))
+
+
+def test_the_doctor_accounts_for_every_event() -> None:
+    body = status()
+    body["events"] |= {"accepted": 7, "forgotten": {"age": 1_200, "size": 0}}
+    assert any("+1 not accounted for" in line for line in marks(body))
+    body["events"]["spilled"] = 1
+    assert marks(body) == []
+    said = [str(finding) for finding in examine(body)]
+    assert any("retention since the start: 1,200 by age" in line for line in said)
 
 
 def test_the_doctor_tells_a_limit_that_does_not_hold() -> None:

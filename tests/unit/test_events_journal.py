@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 from pathlib import Path
@@ -11,6 +12,7 @@ from events_factory import make_event, until
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.events import journal as journal_module
 from proxy.events.codec import decode, prepare
 from proxy.events.journal import Journal, JournalError, read_segment
 from proxy.events.sqlite_store import SqliteEventStore
@@ -139,3 +141,42 @@ def test_any_value_becomes_a_line_and_comes_back(values: dict[str, object], fact
 def test_what_is_no_event_is_told(payload: bytes) -> None:
     with pytest.raises(ValueError, match="not"):
         decode(payload)
+
+
+def test_trouble_ends_without_another_event_and_leaves_no_trace(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    segment = journal.append(b"x" * 100)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (segment.size + 50, limits[1]))
+    try:
+        with pytest.raises(JournalError):
+            journal.append(b"y" * 100)
+        journal.try_again()
+        assert journal.trouble is not None
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    journal.try_again()
+    assert journal.trouble is None
+    journal.append(b"z" * 100)
+    assert list(read_segment(segment.path)) == [b"x" * 100, b"z" * 100]
+    journal.close()
+
+
+def test_a_segment_that_cannot_be_made_keeps_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = opened(tmp_path)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_module.os, "open", full)
+        troubles = set()
+        for _ in range(3):
+            with pytest.raises(JournalError) as failed:
+                journal.append(b"x")
+            assert failed.value.reason == "disk-full"
+            troubles.add(journal.trouble)
+    assert len(troubles) == 1
+    journal.close()

@@ -74,7 +74,7 @@ async def test_a_store_that_is_too_large_loses_its_oldest(tmp_path: Path) -> Non
     store = open_store(tmp_path, Limits(size_bytes=limit))
     await store.start()
     try:
-        events = [make_event(timestamp_ms=now_ms(), error_message="x" * 1_500) for _ in range(6_000)]
+        events = [make_event(timestamp_ms=now_ms(), facts={"note": "x" * 1_500}) for _ in range(6_000)]
         for event in events:
             store.append(event)
         await until(lambda: store.counters().stored == len(events), 20)

@@ -439,7 +439,7 @@ async def test_a_reader_of_its_own_sees_what_a_gateway_writes_and_cannot_write(t
         await until(lambda: store.counters().stored == 1)
         assert await reader.total() == 1
         with pytest.raises(StoreError, match="readonly"):
-            await reader._rows("DELETE FROM events", ())
+            await reader.rows("DELETE FROM events", ())
         assert await reader.total() == 1
     finally:
         await reader.close()

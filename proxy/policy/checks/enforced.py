@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from proxy.policy.check import Context, Finding, check
 from proxy.policy.kinds.traffic_split import TrafficSplit
 
+
 @check(
     "not-enforced",
     "warning",
