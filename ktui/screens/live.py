@@ -130,6 +130,11 @@ class LivePane(RowActions):
         self.events.set_filter(f"{window}{before}")
         self.say("the requests of this span; esc on a chart shows all again")
 
+    def on_live_charts_said(self, event: LiveCharts.Said) -> None:
+        """For the note line."""
+        event.stop()
+        self.say(event.words)
+
     def on_live_charts_left(self, event: LiveCharts.Left) -> None:
         """Back to the list."""
         event.stop()

@@ -40,6 +40,13 @@ class LiveCharts(Vertical):
             super().__init__()
             self.span = span
 
+    class Said(Message):
+        """Something for the note line."""
+
+        def __init__(self, words: str) -> None:
+            super().__init__()
+            self.words = words
+
     class Left(Message):
         """The reader leaves the charts."""
 
@@ -156,6 +163,11 @@ class LiveCharts(Vertical):
         self._asked_at = 0.0
         self._scheduler.now("charts")
         self.post_message(self.SpanChosen(event.span))
+
+    def on_chart_region_hint(self, event: ChartRegion.Hint) -> None:
+        """What the cursor can do."""
+        event.stop()
+        self.post_message(self.Said(event.words))
 
     def on_chart_region_left(self, event: ChartRegion.Left) -> None:
         """Back to the list."""

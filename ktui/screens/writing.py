@@ -48,7 +48,12 @@ async def ask_target(app: App[Any], marked: Sequence[EventRow], filter_text: str
         )
     hint = f"{what}; ends in .jsonl, .json or .csv, in {sanitise(here, 120)}"
     name = await app.push_screen_wait(
-        Prompt("Write to a file", value=default_name(datetime.now().astimezone(), len(marked)), hint=hint, check=fault)
+        Prompt(
+            "Write to a file",
+            value=default_name(datetime.now().astimezone(), len(marked)),
+            hint=hint,
+            check=fault,
+        )
     )
     return None if name is None else target_of(name, here)
 

@@ -162,7 +162,7 @@ def _cursor(cells: list[list[Cell]], plot: Plot, rows: int, columns: int) -> Non
     last = max(len(plot.series.times) - 1, 1)
     column = GUTTER + round(plot.cursor * (columns - 1) / last)
     for row in range(rows):
-        if cells[row][column][0] == " ":
+        if cells[row][column][0] in " \u2800":
             cells[row][column] = ("│", "focus")
     cells[rows + 1][column] = ("┼", "focus")
     if plot.anchor is not None:

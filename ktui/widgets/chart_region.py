@@ -108,6 +108,13 @@ class ChartRegion(Vertical, can_focus=True):
             super().__init__()
             self.span = span
 
+    class Hint(Message):
+        """What the cursor can do, for the note line."""
+
+        def __init__(self, words: str) -> None:
+            super().__init__()
+            self.words = words
+
     class Left(Message):
         """`esc` with nothing to undo: the reader leaves the charts."""
 
@@ -179,23 +186,28 @@ class ChartRegion(Vertical, can_focus=True):
                 nearest = min(range(len(series.times)), key=lambda i: abs(series.times[i] - old[place]))
                 setattr(self, name, nearest)
 
+    def _hint(self) -> None:
+        if self._cursor is not None:
+            ends = "begins a span" if self._anchor is None else "takes the span: charts and list show it"
+            self.post_message(self.Hint(f"h l reads values · enter {ends} · esc leaves"))
+
     def _draw(self) -> None:
         if self._plot is not None:
             self._chart.show(replace(self._plot, cursor=self._cursor, anchor=self._anchor))
         self._title()
 
     def _title(self) -> None:
-        measure = self.choice.measure
+        measure, meta = self.choice.measure, self._meta()
         for name in measure.titles:
             title = Text(no_wrap=True, end="").append(name, role(self.app, "strong"))
             for entry in self._entries:
                 words = f" {entry.look.glyph} {entry.name}".rstrip()
                 title.append(f"{words} {self._value(entry)}", role(self.app, entry.look.role))
-            if title.cell_len + 12 <= self.size.width:
+            if title.cell_len + meta.cell_len + 6 <= self.size.width:
                 break
         if self._more:
             title.append(f" +{self._more} more", role(self.app, "muted"))
-        self._heading.update(title, self._meta())
+        self._heading.update(title, meta)
 
     def _value(self, entry: Measured) -> str:
         value = entry.value if self._cursor is None else entry.line.values[self._cursor]
@@ -208,9 +220,9 @@ class ChartRegion(Vertical, can_focus=True):
         series = self._plot.series
         at = cursor_clock(series.times[self._cursor], series.step_s)
         if self._anchor is None:
-            return Text(f"{at} · enter begins a span", style=role(self.app, "text"))
+            return Text(at, style=role(self.app, "text"))
         other = cursor_clock(series.times[self._anchor], series.step_s)
-        return Text(f"{min(at, other)} to {max(at, other)} · enter", style=role(self.app, "text"))
+        return Text(f"{min(at, other)} to {max(at, other)}", style=role(self.app, "text"))
 
     # -- choosing
 
@@ -261,6 +273,7 @@ class ChartRegion(Vertical, can_focus=True):
         last = len(self._plot.series.times) - 1
         start = last if self._cursor is None else self._cursor + by
         self._cursor = min(max(start, 0), last)
+        self._hint()
         self._draw()
 
     def action_item_open(self) -> None:
@@ -269,6 +282,7 @@ class ChartRegion(Vertical, can_focus=True):
             self._move(0)
         elif self._anchor is None:
             self._anchor = self._cursor
+            self._hint()
             self._draw()
         else:
             self._take_span()

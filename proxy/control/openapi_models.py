@@ -304,7 +304,15 @@ COMPONENTS: dict[str, Schema] = {
             "step_s": NUMBER,
             "times": listed(NUMBER),
             "series": listed(
-                obj({"group": _NULL_TEXT, "values": listed(_NULL_NUMBER)}, more=True),
+                obj(
+                    {
+                        "group": _NULL_TEXT,
+                        "values": listed(_NULL_NUMBER),
+                        "window_value": _NULL_NUMBER,
+                        "requests": WHOLE,
+                    },
+                    more=True,
+                ),
             ),
             "markers": listed(ANY_OBJECT),
         },

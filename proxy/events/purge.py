@@ -83,11 +83,11 @@ async def purge_some(
 ) -> Purged:
     """Remove for about `within_s` seconds, the oldest first. Raises StoreError; what was removed is gone."""
     deadline = time.monotonic() + within_s
-    low, high, plan = way
-    while low <= high and await errands.run(Writer.fold_some) == fold.BATCH:
+    low, top, plan = way
+    while low <= top and time.monotonic() < deadline and await errands.run(Writer.fold_some) == fold.BATCH:
         pass
     mark = int((await rows(MARK, ()))[0][0])
-    high = min(high, mark)
+    high = min(top, mark)
     events = bodies = 0
     while low <= high and time.monotonic() < deadline:
         last = min(high, low + STRETCH - 1)
@@ -99,7 +99,7 @@ async def purge_some(
             events, bodies = events + gone.events, bodies + gone.bodies
         low = seqs[-1] + 1 if len(seqs) == BATCH else last + 1
     traces = bool(events or bodies) and not await _leave_no_traces(errands)
-    return Purged(Amount(events, bodies), low <= high, traces)
+    return Purged(Amount(events, bodies), low <= top, traces)
 
 
 def _step(what: What, seqs: Sequence[int]) -> Callable[[Writer], Awaitable[Amount]]:

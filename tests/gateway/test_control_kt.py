@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import cycle
 from pathlib import Path
 
 import httpx
@@ -20,6 +21,8 @@ import pytest
 from control_support import ENV, Running, gateway, split_policy, vendor
 
 KT = [sys.executable, "-c", "from proxy.cli.main import main; main()"]
+KT_EVENTS = '"$0" -c "from proxy.cli.main import main; main()" events'
+"""In a shell whose $0 is the interpreter."""
 BROKEN = "policies:\n  - name: a\n    type: no_such_type\n"
 
 
@@ -211,9 +214,8 @@ async def test_a_tail_shows_each_event_when_it_happens(running: Running, tmp_pat
 
 
 PIPED = (
-    "list", "list -o json", "list -o jsonl", "list -o csv", "list --fields id,cost", "list --fields id,cost -o csv",
-    "tail --since 1h", "tail --since 1h -o jsonl", "tail -o csv", "stats --by model", "stats -o csv", "fields",
-    "show $ID --body", "show $ID --body -o json", "explain $ID", "explain $ID -o json",
+    "list", "list -o json", "list -o csv", "list --fields id,cost", "tail --since 1h -o jsonl", "stats -o csv",
+    "show ID --body", "explain ID",
 )  # fmt: skip
 
 
@@ -226,21 +228,20 @@ async def test_a_closed_pipe_ends_quietly(running: Running, tmp_path: Path) -> N
     while running.service.hub.store.total() < 183:
         await asyncio.sleep(0.01)
     event = str((await events(running))[0]["id"])
-    kt_ = '"$0" -c "from proxy.cli.main import main; main()" events'
+    commands = [command.replace("ID", event) for command in PIPED]
     script = "\n".join(
-        f'{kt_} {command.replace("$ID", event)} | {reader} >/dev/null; echo "${{PIPESTATUS[0]}} {command}"'
-        for command, reader in zip(PIPED, ("head -c 1", "true") * 8, strict=True)
+        f'{KT_EVENTS} {command} | {reader} >/dev/null; echo "${{PIPESTATUS[0]}} {command}"'
+        for command, reader in zip(commands, cycle(("head -c 1", "true")))
     )
     process = await asyncio.create_subprocess_exec(
-        "bash", "-c", script.replace("$ID", "ID"), sys.executable, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE, env=environment(tmp_path),
+        "bash", "-c", script, sys.executable, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env=environment(tmp_path),
     )  # fmt: skip
     keep_talking = asyncio.create_task(talk(running))
     async with asyncio.timeout(60):
         out, err = await process.communicate()
     keep_talking.cancel()
-    assert err == b""
-    assert out.decode().splitlines() == [f"0 {command.replace('$ID', 'ID')}" for command in PIPED]
+    assert err == b"" and out.decode().splitlines() == [f"0 {command}" for command in commands]
 
 
 async def talk(running: Running) -> None:
@@ -277,22 +278,10 @@ def copy_of(event: dict[str, object]) -> object:
 
 async def test_on_a_terminal_nothing_from_outside_acts(running: Running, tmp_path: Path) -> None:
     await running.ask(1, model="gpt-4o\x1b]52;c;AAAA\x07\x1b[2J\u202e")
-    kt_ = '"$0" -c "from proxy.cli.main import main; main()" events'
-    forms = (
-        "list",
-        "list -o json",
-        "list -o csv",
-        "list --fields id,model -o csv",
-        "show $ID",
-        "show $ID -o json",
-    )
     event = str((await events(running))[0]["id"])
-    script = [
-        "bash",
-        "-c",
-        "; ".join(f"{kt_} {form}" for form in forms).replace("$ID", event),
-        sys.executable,
-    ]
+    forms = ("list", "list -o json", "list --fields id,model -o csv", "show ID")
+    commands = "; ".join(f"{KT_EVENTS} {form}" for form in forms).replace("ID", event)
+    script = ["bash", "-c", commands, sys.executable]
     leader, follower = pty.openpty()
     process = await asyncio.create_subprocess_exec(
         *script, stdout=follower, stderr=follower, env=environment(tmp_path)

@@ -14,6 +14,9 @@ from control_support import Running, gateway, raw
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
+from proxy.events.codec import prepare
+from proxy.events.journal import Journal
+
 Sample = tuple[str, dict[str, str], float]
 
 
@@ -138,14 +141,13 @@ async def test_what_a_crash_left_is_counted_when_it_is_stored(tmp_path: Path) ->
         await first.ask(2)
         event = await first.service.hub.store.get((await first.ask(1))[0].headers["x-kt-request-id"])
     assert event is not None
-    from proxy.events.codec import prepare
-    from proxy.events.journal import Journal
-
     event.id = event.id[:-4] + "beef"
     journal = Journal(tmp_path / "state" / "journal")
     journal.open()
-    journal.append(prepare(event)[1])
+    segment = journal.append(prepare(event)[1])
+    line = segment.path.read_bytes()
     journal.close()
+    segment.path.write_bytes(line)
     async with gateway(tmp_path) as second, second.control() as control:
         samples = await scraped(control)
         counters = second.service.hub.store.counters()

@@ -222,6 +222,7 @@ class FakeGateway:
         ]  # fmt: skip
         self.explanation: dict[str, Any] | None = dict(EXPLANATION)
         self.series_data = True
+        self.series_asked: list[dict[str, str]] = []
         self.down = False
         self.hold_search = False
         """While true a search stops after its first slice, and goes on when this is false again."""
@@ -336,6 +337,7 @@ class FakeGateway:
         if path == "/v1/config":
             return httpx.Response(200, json=self._config(), headers={"etag": f'"{self.hash}"'})
         if path == "/v1/metrics/series":
+            self.series_asked.append(params)
             return httpx.Response(200, json=self._series(params["metric"]))
         if path == "/v1/config/versions":
             listed = [self._version(number) for number in range(self.number, 0, -1)]
