@@ -177,7 +177,7 @@ def report(quiet: list[Row], writing: list[Row]) -> bool:
         ratios[name] = after / before
         out(f"{name:<8} quiet {before:>8.0f}  writing {after:>8.0f}  ratio {after / before:.3f}")
     out(f"p99 ratio {ratios['p99_us']:.3f}; the goal is {GOAL:.2f} at most")
-    return ratios["p99_us"] <= GOAL
+    return bool(ratios["p99_us"] <= GOAL)
 
 
 def write(path: Path, quiet: list[Row], writing: list[Row]) -> None:

@@ -159,6 +159,8 @@ class KtuiApp(TimeActions, inherit_bindings=False):
     def feed_events(self, rows: list[EventRow]) -> None:
         """New requests."""
         self.state.link.last_answer = datetime.now().astimezone()
+        if self.state.replay:
+            self.state.learn_arms(rows)
         for pane in self.panes():
             pane.on_events(rows)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ktui.answers import Config, Split, Status
+from ktui.answers import Config, EventRow, Split, Status
 from ktui.settings import SettingsFile
 
 
@@ -36,6 +37,8 @@ class AppState:
     attached: str = ""
     """The host we are attached to; empty for the embedded gateway."""
 
+    _seen_tags: dict[str, list[str]] = field(default_factory=dict)
+
     @property
     def splits(self) -> tuple[Split, ...]:
         """The splits that run, in file order."""
@@ -47,6 +50,15 @@ class AppState:
         enabled = [split for split in self.splits if split.enabled]
         return enabled[0] if enabled else None
 
+    def learn_arms(self, rows: Iterable[EventRow]) -> None:
+        """Of a recording no policy may be known: its variants are then told apart as they come, by name."""
+        for row in rows:
+            if row.tag is not None and row.split is not None:
+                tags = self._seen_tags.setdefault(row.split, [])
+                if row.tag not in tags:
+                    tags.append(row.tag)
+                    tags.sort()
+
     def arm_index(self, tag: str | None, split: str | None = None) -> int | None:
         """Place of `tag` among the arms of `split` (or of the first split that has it); 0 is control."""
         if tag is None:
@@ -54,4 +66,5 @@ class AppState:
         for candidate in self.splits:
             if (split is None or candidate.name == split) and tag in candidate.tags:
                 return candidate.tags.index(tag)
-        return None
+        seen = self._seen_tags.get(split or "", ()) if not self.splits else ()
+        return seen.index(tag) if tag in seen else None

@@ -73,6 +73,6 @@ def bar(span: Span, whole: float, width: int) -> tuple[int, int]:
     """Cells before the bar, and of it: at least one, never beyond `width`."""
     if span.length is None or whole <= 0 or width <= 0:
         return 0, 0
-    cells = max(round(span.length / whole * width), 1)
-    start = min(max(round(span.start / whole * width), 0), width - 1)
+    cells = max(round(min(span.length / whole, 1.0) * width), 1)
+    start = min(round(min(span.start / whole, 1.0) * width), width - 1)
     return start, min(cells, width - start)

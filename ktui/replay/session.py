@@ -57,12 +57,25 @@ def find_recording(given: Path | None, state: Path) -> Recording:
     except OSError as error:
         raise ReplayError(f"{sanitise(given, 200)} cannot be read: {error.strerror}") from None
     if head != _SQLITE:
+        _check(given)
         return Recording(given.name, given, None)
     if given.name != STORE:
         raise ReplayError(
             f"{sanitise(given, 200)} is a database; name the state directory that holds its {STORE}"
         )
     return Recording(given.absolute().parent.name, None, given.absolute().parent)
+
+
+def _check(file: Path) -> None:
+    """Most files that are no export show it at their first event. Raises ReplayError."""
+    from proxy.events.file_rows import FileError, read_events
+    from proxy.events.parquet import ParquetMissingError
+
+    try:
+        if next(read_events(file), None) is None:
+            raise ReplayError(f"there is no event in {sanitise(file, 200)}")
+    except (FileError, ParquetMissingError) as error:
+        raise ReplayError(sanitise(error, 500)) from None
 
 
 class ReplaySession:

@@ -36,7 +36,7 @@ from ktui.widgets.heading import Heading
 from proxy.base.sanitise import sanitise
 
 _NARROW = 100
-_TYPING = "enter applies · tab takes an offer · up and down: offers, filters used before · esc leaves"
+_TYPING = "enter applies · tab takes an offer · up: filters used before · esc leaves"
 
 
 class EventsRegion(Loading):
@@ -128,7 +128,7 @@ class EventsRegion(Loading):
         self._show(listing)
         self.workers.cancel_group(self, "arriving")
         if self._state.moment is None:
-            self.follow_found(listing, listing.newest or 0)
+            pass
         if typing:
             self.table.focus()
 

@@ -164,14 +164,11 @@ def title_line(columns: Columns, style: Styler, sort: str = "time", *, up: bool 
             line.append(" " * max(room + column.width - len(title), 0)).append(title, style(name))
             spill = 0
         else:
-            last = index == len(columns.columns) - 1
-            title = title[: column.width] if last else title
+            # One cell of the gap behind it may be used.
+            title = title[: column.width + 1]
             line.append(" " * room).append(title, style(name))
-            line.append(" " * max(column.width - len(title), 0))
+            line.append(" " * (column.width - len(title)))
             spill = max(len(title) - column.width, 0)
-            if spill >= 2:
-                line.truncate(line.cell_len - spill + 1)
-                spill = 1
     return line
 
 

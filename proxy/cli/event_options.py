@@ -70,8 +70,8 @@ def no_store(state: Path) -> UsageError:
 
 
 def value_of(record: dict[str, Any], name: str) -> Any:
-    """The field of that name, with a dot where it stands in the metadata."""
+    """The field of that name, with a dot where it stands in the metadata; None when an older gateway has no such field."""
     value: Any = record
     for part in name.split("."):
-        value = value[part]
+        value = value.get(part)
     return value

@@ -66,6 +66,7 @@ _EVENT: dict[str, Schema] = {
     "attempt": WHOLE,
     "attempts": said(WHOLE, "Requests sent upstream."),
     "config_version": TEXT,
+    "trace": said(_NULL_TEXT, "TRACE-PARENT-FLAGS of the client's traceparent header."),
     "metadata": obj(
         {
             **dict.fromkeys(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from proxy.control.hub import Hub
 from proxy.control.moment import moment_of, seen_from
 from proxy.control.problems import ApiError
 from proxy.events.errors import StoreError
-from proxy.events.search import Hits, Stretch, search_stretch
+from proxy.events.search import Hits, Stretch, ready, search_stretch
 from proxy.events.sqlite_plan import Plan
 from proxy.events.store import EventQuery
 
@@ -27,8 +28,10 @@ SEARCH_PARAMETERS = (
     "since", "until", "model", "provider", "decision", "tag", "before_seq", "limit", "unknown", "filter", "at"
 )  # fmt: skip
 DEFAULT_LIMIT, MOST = 500, 5_000
-FIRST, SMALLEST, LARGEST = 100_000, 20_000, 4_000_000
+FIRST, SMALLEST, LARGEST = 30_000, 20_000, 4_000_000
 """Seqs of one stretch."""
+HERE_S = 0.05
+"""Stretches are looked through in this process for so long: one that has to start would hold up the first page."""
 STRETCH_S = 0.1
 """What one stretch should take: between two, the reader may have gone, and others get their turn."""
 
@@ -82,34 +85,46 @@ class _Search:
 
     async def messages(self) -> AsyncIterator[bytes]:
         """The whole search."""
-        high, size, in_worker = self._high, FIRST, False
+        high, size, spent = self._high, FIRST, 0.0
+        starting: asyncio.Task[None] | None = None
         try:
             while high >= self._low and self._left > 0:
                 stretch = Stretch(max(self._low, high - size + 1), high)
+                here = starting is None or spent < HERE_S
+                if not here and starting is not None:
+                    await starting
                 began = time.monotonic()
-                hits = await self._look(stretch, in_worker)
-                size = _next_size(size, time.monotonic() - began)
-                # The first stretch is looked through here: a process that starts would hold up the first page.
-                in_worker = True
+                hits = await self._look(stretch, here)
+                took = time.monotonic() - began
+                size, spent = _next_size(size, took), spent + took
                 if hits.rows:
                     yield _message("rows", b"[" + b",".join(row for _, row in hits.rows) + b"]")
                 self._note(stretch, hits)
                 high = stretch.low - 1
                 if high >= self._low and self._left > 0:
+                    starting = starting or asyncio.create_task(self._start())
                     yield _message("progress", msgspec.json.encode(self._progress()))
         except (StoreError, WorkerError) as error:
             yield _message("failed", msgspec.json.encode({"message": str(error)}))
             return
+        finally:
+            if starting is not None:
+                starting.cancel()
         complete = high < self._low and self._left > 0
         end = {"complete": complete, "before_seq": None if complete else self._last_seq}
         yield _message("done", msgspec.json.encode({**self._progress(), **end}))
 
-    async def _look(self, stretch: Stretch, in_worker: bool) -> Hits:
+    async def _start(self) -> None:
+        """Have the other process ready; what keeps it from starting is told by the first search in it."""
+        with suppress(WorkerError):
+            await self._hub.searcher.run(ready)
+
+    async def _look(self, stretch: Stretch, here: bool) -> Hits:
         work = (self._hub.state_dir / "events.db", self._way, stretch, self._left, self._unknown_null)
-        if in_worker:
-            found: Hits = await self._hub.searcher.run(search_stretch, *work)
-            return found
-        return await asyncio.to_thread(search_stretch, *work)
+        if here:
+            return await asyncio.to_thread(search_stretch, *work)
+        found: Hits = await self._hub.searcher.run(search_stretch, *work)
+        return found
 
     def _note(self, stretch: Stretch, hits: Hits) -> None:
         self._left -= len(hits.rows)

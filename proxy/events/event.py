@@ -103,7 +103,9 @@ class Event:
     dropped_params: list[str] = field(default_factory=list)
     """Parameters of the request that the target's dialect could not carry."""
     attempt_log: list[dict[str, Any]] = field(default_factory=list)
-    """Each request sent upstream: target, model, status, error, ms, reason. Empty when the only one was answered."""
+    """Each request sent upstream: target, model, status, error, at_ms (since arrival), ms, reason. Empty when the only one was answered."""
+    trace: str | None = None
+    """What the client's `traceparent` header said: `TRACE-PARENT-FLAGS` in hexadecimal."""
     seq: int = 0
     """Given by the store's writer at insertion; the only cursor. 0 before that."""
     bodies: Bodies | None = field(default=None, repr=False, compare=False)

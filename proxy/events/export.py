@@ -69,9 +69,10 @@ def _columns() -> tuple[Column, ...]:
     inside = {"ab_tag", "experiment", "phase", "unit_kind", "unit_digest", "salt"}
 
     def value(name: str) -> Callable[[Record], Any]:
+        # An older gateway does not tell of every field: what it does not tell is not known.
         if name in inside:
-            return lambda record: record["metadata"][name]
-        return lambda record: record[name]
+            return lambda record: record["metadata"].get(name)
+        return lambda record: record.get(name)
 
     names = csv_header().strip().split(",")
     return tuple((name, types.get(name, "text"), value(name)) for name in names)

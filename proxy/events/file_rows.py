@@ -233,6 +233,7 @@ def event_of(record: Mapping[str, Any]) -> Event:
 _AS_THEY_ARE = (
     "error", "error_message", "ttft_ms", "overhead_us", "provider", "target", "upstream_model", "cached_tokens",
     "cache_write_tokens", "reasoning_tokens", "price_source", "finish_reason", "severity", "key", "quality_score",
+    "trace",
 )  # fmt: skip
 
 

@@ -46,9 +46,10 @@ def picker(names: Sequence[str]) -> Callable[[Record], dict[str, Any]]:
     inside = [name.partition(".")[2] for name in names if "." in name and _INSIDE not in plain]
 
     def pick(record: Record) -> dict[str, Any]:
-        picked = {name: record[name] for name in plain}
+        # An older gateway does not tell of every field: what it does not tell is not known.
+        picked = {name: record.get(name) for name in plain}
         if inside:
-            picked[_INSIDE] = {name: record[_INSIDE][name] for name in inside}
+            picked[_INSIDE] = {name: record[_INSIDE].get(name) for name in inside}
         return picked
 
     return pick
@@ -60,9 +61,9 @@ def csv_picker(names: Sequence[str]) -> Callable[[Record], str]:
     def line(record: Record) -> str:
         cells = []
         for name in names:
-            value = record
+            value: Any = record
             for part in name.split("."):
-                value = value[part]
+                value = value.get(part)
             cells.append(csv_cell(_cell(value)))
         return ",".join(cells) + "\r\n"
 

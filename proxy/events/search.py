@@ -38,6 +38,10 @@ class Hits:
     """Arrival of the event at the old end of the stretch."""
 
 
+def ready() -> None:
+    """Nothing: whoever asks another process for it has that process started, with all this imported."""
+
+
 def search_stretch(path: Path, way: Plan, stretch: Stretch, limit: int, unknown_null: bool) -> Hits:
     """The newest `limit` events of `stretch` that fit `way`. Raises StoreError."""
     try:

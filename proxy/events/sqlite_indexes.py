@@ -91,6 +91,9 @@ NARROW = (f"CREATE INDEX {SCAN} ON events (seq, {', '.join(_SCANNED)})",)
 A row of it has a sixth of the bytes of an event, and events are only opened for what is not in it.
 """
 
+TRACED = "CREATE INDEX events_trace ON events (trace) WHERE trace IS NOT NULL"
+"""The statement that lets the requests of one trace be found."""
+
 UPDATE_BLOCKS = (
     _BLOCKS_OF.format(where="WHERE seq > ?")
     + " ON CONFLICT (block) DO UPDATE SET first_ms = min(first_ms, excluded.first_ms), "

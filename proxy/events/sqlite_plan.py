@@ -119,8 +119,9 @@ def conditions(query: EventQuery) -> tuple[str, list[AnyValue]]:
     for column, wanted in _equalities(query):
         parts.append(f"+{column} = ?")
         values.append(wanted)
-    if query.where is not None:
-        condition, bound = to_sql(query.where)
+    # Each part for itself: SQLite then asks first what the walk holds, and opens an event only for the rest.
+    for part in _parts(query.where):
+        condition, bound = to_sql(part)
         parts.append(f"+({condition})")
         values += bound
     return "".join(f" AND {part}" for part in parts), values
@@ -164,6 +165,10 @@ async def _walks_of(part: Expression, rows: Rows) -> tuple[Walk, ...] | None:
         )
     if isinstance(part, Text) and part.field.kind == "list":
         return await _policy_walks(part, rows)
+    if isinstance(part, Text) and part.field.column in ("id", "trace"):
+        return await _id_walks(part, rows)
+    if isinstance(part, Any) and len(set(_columns(part))) > 1:
+        return await _walks_of_each(part.parts, rows)
     columns = set(_columns(part))
     if len(columns) != 1:
         return None
@@ -177,6 +182,35 @@ async def _walks_of(part: Expression, rows: Rows) -> tuple[Walk, ...] | None:
     if values is None or len(values) > MAX_WALKS:
         return None
     return tuple(_walk(column, value) for value in dict.fromkeys(values))
+
+
+async def _walks_of_each(parts: Sequence[Expression], rows: Rows) -> tuple[Walk, ...] | None:
+    found: list[Walk] = []
+    for part in parts:
+        walks = await _walks_of(part, rows)
+        if walks is None or len(found) + len(walks) > MAX_WALKS:
+            return None
+        found += walks
+    return tuple(dict.fromkeys(found))
+
+
+async def _id_walks(part: Text, rows: Rows) -> tuple[Walk, ...] | None:
+    """Ids that begin like this are looked up now: an index by id is not in order of seq."""
+    column = part.field.column
+    found: list[int] = []
+    for prefix in part.exact:
+        # No id holds the highest character.
+        span = (storable(prefix), storable(prefix) + "\U0010ffff", _MAX_VALUES + 1)
+        found += [
+            row[0]
+            for row in await rows(
+                f"SELECT seq FROM events WHERE {column} >= ? AND {column} < ? LIMIT ?", span
+            )
+        ]
+    if len(found) > _MAX_VALUES:
+        return None
+    source = "events WHERE seq IN (SELECT value FROM json_each(?))"
+    return (Walk(source, "seq", (json.dumps(found),)),) if found else ()
 
 
 async def _policy_walks(part: Text, rows: Rows) -> tuple[Walk, ...] | None:

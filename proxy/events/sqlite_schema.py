@@ -15,10 +15,10 @@ from proxy.events.codec import FIELDS
 from proxy.events.errors import StoreError
 from proxy.events.feedback import SCHEMA as FEEDBACK
 from proxy.events.rollups import fold
-from proxy.events.sqlite_indexes import LEANER, NARROW
+from proxy.events.sqlite_indexes import LEANER, NARROW, TRACED
 from proxy.events.sqlite_indexes import SCHEMA as FINDING
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 QUICK_CHECK_BYTES = 64 * 1024 * 1024
 """Largest file whose soundness is checked at start; beyond it the check would hold the start up."""
 _WAL_LIMIT = 64 * 1024 * 1024
@@ -88,6 +88,7 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
     6: (*LEANER, *fold.ANEW),
     7: BODIES,
     8: NARROW,
+    9: ("ALTER TABLE events ADD COLUMN trace TEXT", TRACED),
 }
 """What leads to each version, from the one before."""
 

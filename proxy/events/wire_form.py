@@ -54,6 +54,7 @@ def event_json(event: Event, unknown_null: bool = False) -> dict[str, Any]:
         "attempt": event.attempts,
         "attempts": event.attempts,
         "config_version": event.config_version,
+        "trace": event.trace,
         "metadata": {
             "ab_tag": event.ab_tag,
             "experiment": event.split,
@@ -125,6 +126,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Event], Cell]], ...] = (
     ("unit_kind", lambda event: event.unit_kind),
     ("unit_digest", lambda event: event.unit_digest),
     ("salt", lambda event: event.salt),
+    ("trace", lambda event: event.trace),
 )
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

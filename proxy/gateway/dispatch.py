@@ -350,6 +350,7 @@ class _Attempts:
             "model": stop.model,
             "status": status,
             "error": sanitise(error.message, _REASON_LIMIT) if error is not None else None,
+            "at_ms": round((started - self._exchange.started) * 1e3, 1),
             "ms": round((time.perf_counter() - started) * 1e3, 1),
             "reason": failure.reason if failure is not None else None,
         }
@@ -361,6 +362,7 @@ class _Attempts:
             "model": stop.model,
             "status": None,
             "error": None,
+            "at_ms": round((started - self._exchange.started) * 1e3, 1),
             "ms": round((time.perf_counter() - started) * 1e3, 1),
             "reason": "cancelled",
         }

@@ -10,6 +10,7 @@ from typing import Any
 
 from proxy.base.ids import uuid7
 from proxy.base.sanitise import header_value
+from proxy.base.trace_context import TraceContext, read_header
 from proxy.events.bodies import Capture
 from proxy.gateway.guard import Headers
 from proxy.gateway.runtime import NamedKey, Snapshot
@@ -94,6 +95,11 @@ class Exchange:
     def arrived(self) -> datetime:
         """Wall clock of arrival, UTC, in the milliseconds that the event keeps: a replay sees the same moment."""
         return arrival(self.arrived_ns // 1_000_000)
+
+    def trace_context(self) -> TraceContext | None:
+        """The span of the client that the request belongs to; None when it named none, or several."""
+        named = [value for name, value in self.headers if name == b"traceparent"]
+        return read_header(named[0]) if len(named) == 1 else None
 
     def mark_sent(self) -> None:
         """The first request upstream is about to leave: until now the time was ours."""

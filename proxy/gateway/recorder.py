@@ -79,6 +79,7 @@ def event_of(
         attempts=exchange.attempts,
         dropped_params=[sanitise(name, _CODE_LIMIT) for name in exchange.dropped_params],
         key=exchange.key,
+        trace=_trace_of(exchange),
     )
     if exchange.target is not None:
         event.provider, event.target = exchange.target.provider, exchange.target.id
@@ -91,6 +92,11 @@ def event_of(
     _add_facts(event, exchange)
     _add_usage(event, exchange)
     return event
+
+
+def _trace_of(exchange: Exchange) -> str | None:
+    context = exchange.trace_context()
+    return str(context) if context is not None else None
 
 
 def _redacted(text: str, exchange: Exchange) -> str:

@@ -45,7 +45,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
 
 @pytest.fixture
 def small_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("FIRST", 50), ("SMALLEST", 50), ("LARGEST", 50)):
+    for name, value in (("FIRST", 50), ("SMALLEST", 50), ("LARGEST", 50), ("HERE_S", 0.0)):
         monkeypatch.setattr(search_routes, name, value)
 
 

@@ -300,6 +300,9 @@ class FakeGateway:
         """The lists of events; None for another path."""
         sse = {"content-type": "text/event-stream"}
         try:
+            if path == "/v1/events" and params.get("format") == "jsonl":
+                found = fake_events.select(self.events, params, NOW)
+                return httpx.Response(200, text="".join(f"{json.dumps(item)}\n" for item in found))
             if path == "/v1/events":
                 return httpx.Response(200, json=fake_events.select(self.events, params, NOW))
             if path == "/v1/events/fields":

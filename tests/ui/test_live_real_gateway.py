@@ -128,3 +128,18 @@ async def test_a_filter_that_cannot_be_read(stage: Stage) -> None:
         stage.region.set_filter("status:503 or latency>fast")
         await until(pilot, lambda: bool(stage.region.query_one("#filter-fault").display))
         assert stage.region.filter_text == "" and len(stage.table.rows) == 5
+
+
+async def test_an_earlier_moment_has_its_own_list(stage: Stage) -> None:
+    await stage.store(1, 1_200)
+    async with stage.app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: stage.at == 1_200)
+        stage.region.set_filter("status:503")
+        await until(pilot, lambda: stage.seqs() == list(range(10, 1_201, 10)))
+        then = datetime.fromtimestamp(stage.began / 1_000 + 300.5, UTC).astimezone()
+        stage.app.show_moment(then)
+        await until(pilot, lambda: stage.seqs() == list(range(10, 301, 10)))
+        await pilot.press("backslash")
+        await until(pilot, lambda: stage.seqs() == list(range(1, 301)) and stage.at == 300)
+        await pilot.press("0")
+        await until(pilot, lambda: stage.at == 1_200 and len(stage.table.rows) >= 500)

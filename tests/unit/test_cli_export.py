@@ -31,8 +31,8 @@ from proxy.cli.export_progress import Meter
 from proxy.cli.export_source import StoreSource
 from proxy.cli.main import app
 from proxy.events.event import Event
-from proxy.events.export import Manifest, Record, Request, read_manifest
-from proxy.events.wire_form import csv_header, csv_row
+from proxy.events.export import Manifest, Record, Request, layout, read_manifest
+from proxy.events.wire_form import csv_header, csv_row, event_json
 
 FORMATS = ("json", "jsonl", "csv", "parquet")
 NOTHING: dict[str, Any] = {"cost_nanos": None, "input_tokens": None, "output_tokens": None}
@@ -422,3 +422,10 @@ def test_ctrl_c_keeps_what_was_written(state: Path, monkeypatch: pytest.MonkeyPa
     assert kept is not None and kept.rows == 27
     assert create(state, "--out", "e").exit_code == 0
     assert len(read_back(Path("e"), "jsonl")) == 40
+
+
+def test_what_an_older_gateway_does_not_tell_is_not_known() -> None:
+    record = event_json(make_event(), unknown_null=True)
+    del record["overhead_us"], record["metadata"]["salt"]
+    row = next(csv.DictReader(io.StringIO(csv_header() + layout("csv").row(record).decode())))
+    assert (row["overhead_us"], row["salt"], row["model"]) == ("", "", "gpt-4o")

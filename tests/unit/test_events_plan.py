@@ -107,6 +107,12 @@ FILTERS = (
     "model:nothing",
     "model:o3 and latency>1s",
     "timeout model:gpt-4o-mini",
+    "id:0000012",
+    "id:0",
+    "not id:0000012 and status:503",
+    "key:batch or error:timeout",
+    "policy:cheap or status:5xx or id:00000003",
+    "(policy:cheap or decision:block) and not key:batch and latency>=0",
 )
 
 

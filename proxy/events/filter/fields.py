@@ -75,6 +75,7 @@ ALL: tuple[Field, ...] = (
     Field("attempts", "number", "attempts", "Requests sent upstream.", "attempts>1", nullable=False),
     Field("quality", "number", "quality_score", "Quality score.", "quality<0.7", ("quality_score",)),
     Field("time", "time", "timestamp_ms", "Arrival.", "time>=2026-06-11", ("timestamp",), nullable=False),
+    Field("trace", "prefix", "trace", "Trace id of the client's traceparent header, or its beginning.", "trace:4bf92f3577b34da6"),
     Field("id", "prefix", "id", "Request id, or its beginning.", "id:01976b2e", ("request_id",), nullable=False),
 )  # fmt: skip
 

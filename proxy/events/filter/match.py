@@ -62,7 +62,7 @@ def _text(test: Text) -> Test:
         case "list":
             return lambda event: any(fits(item) for item in getattr(event, column))
         case "prefix":
-            return lambda event: getattr(event, column).startswith(exact)
+            return lambda event: (value := getattr(event, column)) is not None and value.startswith(exact)
         case "user":
             return lambda event: (
                 (event.unit_kind == "user" and event.unit_digest in exact)
