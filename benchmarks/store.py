@@ -1,7 +1,8 @@
-"""First pages of filters over a large store: `python -m benchmarks.store [--events N] [--path FILE]`.
+"""Asking a large store: `python -m benchmarks.store [--events N] [--path FILE] [--runs R]`.
 
-Fills a database with N events (kept when --path is given, and used again), then asks for the newest 100 events of
-one filter after the other, each from a reader that has just been opened, and prints milliseconds.
+Fills a database with N events (kept when --path is given, and used again), serves it by the control API in a process
+of its own, and asks over HTTP: first pages of filters that indexes answer, and whole searches of those they do not.
+Milliseconds are medians over R runs; `here ms` is processor time of the process that serves the API.
 """
 
 from __future__ import annotations
@@ -9,28 +10,39 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.asking import Asked, asked
+from proxy.base.times import rfc3339
 from proxy.events.event import Event
-from proxy.events.filter import parse
-from proxy.events.sqlite_reader import EventReader
 from proxy.events.sqlite_writer import Writer
-from proxy.events.store import EventQuery
 
 START_MS = 1_760_000_000_000
 SPAN_MS = 30 * 86_400_000
 BATCH = 5_000
 FIRST_PAGE = 100
-FILTERS = (
+MOST = 5_000
+"""Rows of one search, so that it ends at the end of the store where little is found."""
+INDEXED = (
     "", "model:gpt-4o", "model:o3", "model:gpt-4*", "variant:b", "variant:canary and model:o3", "decision:block",
     "decision:allow", "status:5xx", "status:429 and model:gpt-4o-mini", "error:timeout", "has:error", "key:team-3",
-    "user:u-77", "policy:cheap", "policy:rare", "version:3fa9", "version:00dd and status:5xx", "time>=-7d and status:503",
-    "-20d..-10d and decision:block", "latency>20s", "not decision:allow and not model:gpt-4o", "nothing-like-this",
+    "key:team-3 and variant:canary and decision:block", "user:u-77", "policy:cheap", "policy:rare", "version:3fa9",
+    "version:00dd and status:5xx", "time>=-7d and status:503", "-20d..-10d and decision:block", "-25d..-24d",
+    "policy:rare or user:u-77", "id:00012", "not decision:allow and not model:gpt-4o",
 )  # fmt: skip
+"""What indexes can answer."""
+SCANNED = (
+    "latency>20s", "cost>=0.03", "prompt_tokens>8k", "ttft>1s", "nothing-like-this", "metadata.team:blue",
+    "model:claude* and latency>20s", "not user:u-77 and latency>20s", "not policy:ab and latency>10s",
+    "finish:length or quality<0.7", "target:azure",
+)  # fmt: skip
+"""What every row is looked at for."""
 
 
 def make(index: int, number: int, source: random.Random) -> Event:
@@ -91,35 +103,53 @@ async def fill(path: Path, number: int) -> None:
         out(f"written: {number / writing:,.0f} events/s, {path.stat().st_size / 2**20:,.0f} MiB")
 
 
-async def first_page(path: Path, text: str) -> tuple[float, float, int]:
-    """Milliseconds to the first event and to the whole first page, and its length."""
-    reader = EventReader(path)
-    where = parse(text, START_MS + SPAN_MS) if text else None
-    await reader.get("warm")
-    began = time.perf_counter()
-    first = None
-    rows = 0
-    async for _event in reader.query(EventQuery(where=where, limit=FIRST_PAGE)):
-        rows += 1
-        first = first or time.perf_counter() - began
-    whole = time.perf_counter() - began
-    await reader.close()
-    return (first or whole) * 1e3, whole * 1e3, rows
-
-
 def out(line: str) -> None:
     """One line of the report."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
-async def run(path: Path, number: int) -> None:
+def median(values: Sequence[float]) -> float:
+    """The middle one."""
+    return statistics.median(values)
+
+
+async def pages(store: Asked, runs: int, at: str) -> None:
+    """First pages of what indexes answer."""
+    out(f"\n{'page ms':>8} {'list ms':>8} {'rows':>5}  filter (index)")
+    for text in INDEXED:
+        params: dict[str, str | int] = {"filter": text, "limit": FIRST_PAGE, "at": at}
+        found = [await store.search(**params) for _ in range(runs)]
+        listed = [await store.page_ms(**params) for _ in range(runs)]
+        done = median([one.done_ms for one in found])
+        out(f"{done:8.1f} {median(listed):8.1f} {found[0].found:5}  {text or '(all)'}")
+
+
+async def searches(store: Asked, runs: int, at: str) -> None:
+    """Searches of what every row is looked at for, to the end."""
+    head = f"{'told ms':>8} {'rows ms':>8} {'all ms':>8} {'rows':>5} {'M rows/s':>8} {'gap ms':>7} {'here ms':>7}"
+    out(f"\n{head}  filter (every row)")
+    for text in SCANNED:
+        found = [await store.search(filter=text, limit=MOST, at=at) for _ in range(runs)]
+        rows = [one.rows_ms for one in found if one.rows_ms is not None]
+        first = f"{median(rows):8.1f}" if rows else f"{'-':>8}"
+        out(
+            f"{median([one.told_ms for one in found]):8.1f} {first} {median([one.done_ms for one in found]):8.0f} "
+            f"{found[0].found:5} {median([one.rows_per_s for one in found]) / 1e6:8.1f} "
+            f"{median([one.gap_ms for one in found]):7.0f} {median([one.gateway_s for one in found]) * 1e3:7.0f}  {text}"
+        )
+
+
+async def run(path: Path, number: int, runs: int) -> None:
     """Fill and ask."""
     await fill(path, number)
-    out(f"{'first ms':>9} {'page ms':>9} {'rows':>5}  filter")
-    for text in FILTERS:
-        first, whole, rows = await first_page(path, text)
-        out(f"{first:9.1f} {whole:9.1f} {rows:5}  {text or '(all)'}")
+    at = rfc3339(START_MS + SPAN_MS)
+    async with asked(path) as store:
+        await store.search(filter="latency>1h", at=at)
+        await pages(store, runs, at)
+        await searches(store, runs, at)
+        serving, working = store.resident()
+        out(f"\nresident: {serving:.0f} MiB serving the API, {working:.0f} MiB searching")
 
 
 def main() -> None:
@@ -127,12 +157,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--path", type=Path)
+    parser.add_argument("--runs", type=int, default=5)
     given = parser.parse_args()
     if given.path is not None:
-        asyncio.run(run(given.path, given.events))
+        asyncio.run(run(given.path, given.events, given.runs))
         return
     with tempfile.TemporaryDirectory() as place:
-        asyncio.run(run(Path(place) / "events.db", given.events))
+        asyncio.run(run(Path(place) / "events.db", given.events, given.runs))
 
 
 if __name__ == "__main__":

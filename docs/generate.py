@@ -92,7 +92,7 @@ def filter_reference() -> str:
                 "- Numbers take `>`, `>=`, `<`, `<=`, `=` and `low..high` (both ends count); durations `150ms`, `2s`; tokens `8k`; money in dollars.",
                 "- `status:5xx` is a class; `status>4xx` is 500 and more.",
                 "- `-7d..-1d` is a window of arrival, its end left out; so are `since:1h` and `until:2026-06-11`.",
-                "- `has:error` holds when the field is known. A figure that is not known meets no bound, so `not cost<1` finds it.",
+                "- `has:error` holds when the field is known, `has:body` when what was asked and answered is kept. A figure that is not known meets no bound, so `not cost<1` finds it.",
                 "- `metadata.KEY:VALUE` asks the request's own metadata, as far as it is kept.",
                 "- Any other word is looked for in error, error message, variant and split, without regard to case.\n",
                 "| field | kind | meaning | example |",

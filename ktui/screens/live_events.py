@@ -128,7 +128,7 @@ class EventsRegion(Loading):
         self._show(listing)
         self.workers.cancel_group(self, "arriving")
         if self._state.moment is None:
-            pass
+            self.follow_found(listing, listing.newest or 0)
         if typing:
             self.table.focus()
 

@@ -68,6 +68,8 @@ def _head(event: Record) -> Iterator[str]:
         )
     else:
         yield _row("answered by", "this gateway: nothing went upstream")
+    if event.get("trace"):
+        yield _row("trace", event["trace"])
     if event["key"]:
         yield _row("client key", event["key"])
 

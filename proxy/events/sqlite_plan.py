@@ -11,8 +11,10 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any as AnyValue
 
+from proxy.events.bodies import KEPT
 from proxy.events.filter import bounds, to_sql
 from proxy.events.filter.expression import All, Any, Contains, Expression, Has, Metadata, Not, Range, Text
+from proxy.events.filter.fields import BODY
 from proxy.events.sqlite_indexes import INDEXES, NEVER_NULL, ONLY_WHERE, SCAN, USER_EXPRESSION
 from proxy.events.store import EventQuery
 
@@ -23,6 +25,8 @@ _MAX_VALUES = 1_000
 _DENSE = 4
 """One row in so many, or more, fits: looking at every row is no slower than an index."""
 _TOP = 2**63 - 1
+
+_WITH_BODIES = f"({KEPT}) CROSS JOIN events ON seq = event_seq WHERE 1"
 
 Rows = Callable[[str, Sequence[AnyValue]], Awaitable[list[AnyValue]]]
 """Reads."""
@@ -169,6 +173,8 @@ async def _walks_of(part: Expression, rows: Rows) -> tuple[Walk, ...] | None:
         return await _id_walks(part, rows)
     if isinstance(part, Any) and len(set(_columns(part))) > 1:
         return await _walks_of_each(part.parts, rows)
+    if isinstance(part, Has) and part.field is BODY:
+        return (Walk(_WITH_BODIES, "event_seq", ()),)
     columns = set(_columns(part))
     if len(columns) != 1:
         return None

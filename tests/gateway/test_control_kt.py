@@ -20,6 +20,10 @@ import httpx
 import pytest
 from control_support import ENV, Running, gateway, split_policy, vendor
 
+from proxy.base.ids import uuid7
+from proxy.base.times import now_ms
+from proxy.events.event import Event
+
 KT = [sys.executable, "-c", "from proxy.cli.main import main; main()"]
 KT_EVENTS = '"$0" -c "from proxy.cli.main import main; main()" events'
 """In a shell whose $0 is the interpreter."""
@@ -227,8 +231,8 @@ async def test_a_closed_pipe_ends_quietly(running: Running, tmp_path: Path) -> N
             running.service.hub.store.append(copy_of(event))
     while running.service.hub.store.total() < 183:
         await asyncio.sleep(0.01)
-    event = str((await events(running))[0]["id"])
-    commands = [command.replace("ID", event) for command in PIPED]
+    one = str((await events(running))[0]["id"])
+    commands = [command.replace("ID", one) for command in PIPED]
     script = "\n".join(
         f'{KT_EVENTS} {command} | {reader} >/dev/null; echo "${{PIPESTATUS[0]}} {command}"'
         for command, reader in zip(commands, cycle(("head -c 1", "true")))
@@ -257,11 +261,7 @@ async def events(running: Running) -> list[dict[str, object]]:
         return found
 
 
-def copy_of(event: dict[str, object]) -> object:
-    from proxy.base.ids import uuid7
-    from proxy.base.times import now_ms
-    from proxy.events.event import Event
-
+def copy_of(event: dict[str, object]) -> Event:
     return Event(
         uuid7(),
         now_ms(),

@@ -141,9 +141,11 @@ async def test_older_pages_come_without_moving_the_picture() -> None:
         for _ in range(30):
             await pilot.press("pageup")
         await until(pilot, lambda: len(table(app).rows) >= 1_000)
+        await pilot.pause(0.3)
         held = at(app)
-        shown = seqs(app)
-        assert shown == list(range(shown[0], 1_701))
+        assert seqs(app) == list(
+            range(701, 1_701)
+        )  # One page: the picture did not fall to the new rows above it.
         assert table(app).current is not None and 1_200 < held < 1_400
         lines = text(app).splitlines()[8:21]
         while seqs(app)[0] > 1:

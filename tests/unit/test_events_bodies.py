@@ -18,12 +18,13 @@ from proxy.events.bodies import Capture
 from proxy.events.codec import decode, prepare
 from proxy.events.event import Bodies, Body, Event
 from proxy.events.feedback import Feedback
-from proxy.events.filter import parse
+from proxy.events.filter import matcher, parse
 from proxy.events.purge import Amount, Purge
 from proxy.events.retention import Limits
 from proxy.events.rollups.cells import COUNTS
 from proxy.events.rollups.read import Wanted
 from proxy.events.sqlite_store import SqliteEventStore
+from proxy.events.store import EventQuery
 
 
 @pytest.fixture
@@ -35,7 +36,9 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteEventStore]:
 
 
 def with_bodies(asked: bytes = b'{"a": 1}', answered: bytes = b'{"b": 2}', **changes: object) -> Event:
-    both = Bodies(Body(asked, len(asked), "application/json"), Body(answered, len(answered) + 5, "text/plain"))
+    both = Bodies(
+        Body(asked, len(asked), "application/json"), Body(answered, len(answered) + 5, "text/plain")
+    )
     return make_event(bodies=both, **changes)
 
 
@@ -100,7 +103,9 @@ async def settled(store: SqliteEventStore, number: int) -> None:
     await until(lambda: store.total() == number and store.counters().spilled == 0)
 
 
-async def test_a_purge_of_bodies_leaves_the_events_and_no_trace(store: SqliteEventStore, tmp_path: Path) -> None:
+async def test_a_purge_of_bodies_leaves_the_events_and_no_trace(
+    store: SqliteEventStore, tmp_path: Path
+) -> None:
     secret = b"canary-" + uuid7().encode()
     old, new = with_bodies(secret, timestamp_ms=T0), with_bodies(timestamp_ms=T0 + 5_000)
     for event in (old, new):
@@ -182,3 +187,24 @@ async def test_bodies_go_by_age_and_by_size_before_their_events(tmp_path: Path) 
         assert found is not None and found.gone == "size"
     finally:
         await store.close()
+
+
+async def test_events_are_found_by_whether_their_bodies_are_kept(store: SqliteEventStore) -> None:
+    kept, emptied = with_bodies(model="a"), with_bodies(model="b")
+    others = [make_event(policies_triggered=["p"]) for _ in range(30)]
+    for event in (*others, kept, emptied):
+        store.append(event)
+    await settled(store, 32)
+    await store.purge(Purge("bodies", where=parse("model:b", T0)), 5.0)
+
+    async def found(text: str) -> set[str]:
+        return {event.id async for event in store.query(EventQuery(where=parse(text, T0)))}
+
+    assert await found("has:body") == {kept.id}
+    assert await found("not has:body model:b,gpt-4o") == {emptied.id, *(event.id for event in others)}
+    assert await found("has:body,split") == {kept.id}
+    assert await found("policy:p not has:body") == {event.id for event in others}
+    assert await found("has:body model:b") == set()
+    assert await store.count_purge(Purge("bodies", where=parse("has:body", T0))) == Amount(1, 1)
+    test = matcher(parse("has:body", T0))
+    assert test(with_bodies()) and not test(make_event())

@@ -83,6 +83,14 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
     {name: field for field in ALL for name in (field.name, *field.aliases)}
 )
 """By every name a field has."""
+BODY = Field(
+    "body",
+    "text",
+    "(SELECT event_seq FROM event_bodies WHERE event_seq = seq AND gone IS NULL)",
+    "What was asked and answered, word for word: has:body only.",
+    "has:body",
+)
+"""Bodies are no column: it can only be asked whether they are kept."""
 FREE_TEXT = ("error", "error_message", "ab_tag", "split")
 """Columns a bare word is looked for in, without regard to case."""
 

@@ -19,7 +19,7 @@ from proxy.events.filter.expression import (
     Range,
     Text,
 )
-from proxy.events.filter.fields import FREE_TEXT
+from proxy.events.filter.fields import BODY, FREE_TEXT
 
 Test = Callable[[Event], bool]
 _UPPER = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
@@ -41,6 +41,9 @@ def matcher(expression: Expression) -> Test:
             return _text(expression)
         case Range():
             return _range(expression)
+        case Has(field) if field is BODY:
+            # Known of an event that is not stored yet; what is read back does not carry its bodies.
+            return lambda event: event.bodies is not None
         case Has(field):
             column = field.column
             return lambda event: getattr(event, column) is not None

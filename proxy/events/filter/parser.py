@@ -6,7 +6,7 @@ import difflib
 import re
 
 from proxy.events.filter.expression import All, Any, Contains, Expression, Has, Metadata, Not
-from proxy.events.filter.fields import FIELDS, Field
+from proxy.events.filter.fields import BODY, FIELDS, Field
 from proxy.events.filter.lexer import FilterError, Value, Word, words
 from proxy.events.filter.values import condition, is_span_range, split_globs, time_range
 
@@ -110,7 +110,7 @@ class _Parser:
             found: Expression = Metadata(metadata.group(1), *split_globs(word.values))
             return Not(found) if word.operator == "!=" else found
         if word.name == "has":
-            return _any_of([Has(_field(value.text.lower(), value)) for value in word.values])
+            return _any_of([Has(_known(value.text.lower(), value)) for value in word.values])
         if word.name in ("since", "until"):
             return condition(FIELDS["time"], ">=" if word.name == "since" else "<", word.values, self._now_ms)
         start = Value(word.name, False, word.start, word.start + len(word.name))
@@ -122,6 +122,10 @@ class _Parser:
 
 def _any_of(parts: list[Has]) -> Expression:
     return parts[0] if len(parts) == 1 else Any(tuple(parts))
+
+
+def _known(name: str, place: Value) -> Field:
+    return BODY if name == BODY.name else _field(name, place)
 
 
 def _field(name: str, place: Value) -> Field:
