@@ -321,6 +321,8 @@ class Try:
     error: str | None = None
     ms: float | None = None
     reason: str | None = None
+    at_ms: float | None = None
+    """When it was sent, from the request's arrival; None: not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,6 +387,8 @@ class EventRow:
     reasoning_tokens: int | None = None
     finish_reason: str | None = None
     quality_score: float | None = None
+    trace: str | None = None
+    """The client's trace, as TRACE-PARENT-FLAGS in hexadecimal."""
     feedback: tuple[dict[str, Any], ...] = ()
     """What was said of it; only with one event by id."""
 

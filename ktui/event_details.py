@@ -157,6 +157,7 @@ def _request(row: EventRow, style: Styler) -> list[Text]:
             ("key", row.key or "-", "text"),
             ("version", (row.config_version or "-")[:7], "text"),
         ),
+        *([pairs(style, ("trace", row.trace, "text"))] if row.trace else []),
         pairs(style, ("metadata kept", words or "none", "text")),
         pairs(style, ("parameters dropped", lost or "none", "warn" if lost else "text")),
     ]

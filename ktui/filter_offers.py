@@ -68,9 +68,8 @@ def offers_at(
         return FilterOffers(start, end, tuple(found))
     field = next((f for f in fields if term["name"] in (f.name, *f.aliases)), None)
     if field is None and term["name"] == "has":
-        return FilterOffers(
-            cursor - len(term["values"]), end, tuple(_names(term["values"], fields, bare=True))
-        )
+        typed = term["values"]
+        return FilterOffers(cursor - len(typed), end, (*_names(typed, fields, bare=True), *_kept(typed)))
     if field is None:
         return FilterOffers(cursor, cursor)
     *listed, value = term["values"].split(",")
@@ -113,6 +112,11 @@ def _names(typed: str, fields: Sequence[FilterField], *, bare: bool = False) -> 
                 (not name.startswith(low), Offer(name, f"{field.example}  {field.doc}", insert, "key"))
             )
     yield from (offer for _, offer in sorted(ranked, key=lambda item: item[0]))
+
+
+def _kept(typed: str) -> Iterable[Offer]:
+    if "body".startswith(typed.lower()) and typed != "body":
+        yield Offer("body", "the request's or the answer's body was kept", "body", "key")
 
 
 def _keywords(typed: str, after: bool) -> Iterable[Offer]:

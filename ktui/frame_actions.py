@@ -8,6 +8,7 @@ from hashlib import sha256
 from rich.text import Text
 from textual import work
 
+from ktui.answers import EventCounts
 from ktui.link import GatewayLink, LinkError
 from ktui.screens.apply_review import review
 from ktui.screens.explain_view import line_of_policy
@@ -21,6 +22,16 @@ from ktui.widgets.dialog import ConfirmDialog
 from proxy.base.sanitise import sanitise
 
 SERVING = "ktui is serving: ctrl+z would stop the requests too. Detach with tmux or screen, or quit with q"
+
+
+def conservation(events: EventCounts) -> str:
+    """Where every event that was accepted is: nothing is ever lost without being counted."""
+    lost = sum(events.dropped.values())
+    reasons = ", ".join(f"{sanitise(reason, 20)} {number:,}" for reason, number in events.dropped.items())
+    return (
+        f"{events.accepted:,} accepted = {events.stored:,} stored + {events.spilled:,} in journal or memory "
+        f"+ {lost:,} dropped{f' ({reasons})' if lost else ''}"
+    )
 
 
 class FrameActions(ThemedApp):
@@ -56,6 +67,8 @@ class FrameActions(ThemedApp):
         config = self.state.status.config if self.state.status is not None else None
         if config is not None and config.path:
             where.append(("policy file", sanitise(config.path, 200)))
+        if self.state.status is not None:
+            where.append(("events", conservation(self.state.status.events)))
         where.append(("times are", f"{datetime.now().astimezone():%Z, UTC%z}"))
         self.push_screen(HelpScreen(pane.place, pane.title, tuple(where)))
 

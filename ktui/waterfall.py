@@ -1,7 +1,7 @@
 """Where the time of one request went, as far as it was recorded. Pure.
 
 `overhead_us` is what the gateway spent before anything went upstream, `ttft_ms` and `latency_ms` count from the
-moment the request was read. What lies between two tries is not recorded: bars of tries follow each other.
+moment the request was read. A try whose own start is not recorded stands behind the one before.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ktui.answers import EventRow, Try
+
+_WAIT_MS = 1.0
+"""A shorter time between two tries is no wait."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ def spans(row: EventRow, tries: tuple[Try, ...] = ()) -> list[Span]:
     at = before or 0.0
     if tries:
         made += _tries(tries, at)
-        at = max((span.start for span in made), default=at) if _answered(tries) else at + _sum(tries)
+        last = made[-1]
+        at = last.start if _answered(tries) else last.start + (last.length or 0.0)
     if row.ttft_ms is not None:
         made.append(
             Span("first token", at, max(row.ttft_ms - at, 0.0), told=f"at {_ms(row.ttft_ms)} from the start")
@@ -48,8 +52,12 @@ def spans(row: EventRow, tries: tuple[Try, ...] = ()) -> list[Span]:
 
 
 def _tries(tries: tuple[Try, ...], at: float) -> list[Span]:
-    made = []
+    made: list[Span] = []
     for number, item in enumerate(tries, start=1):
+        if item.at_ms is not None:
+            if made and item.at_ms - at >= _WAIT_MS:
+                made.append(Span("wait", at, item.at_ms - at, "muted", "before the next try"))
+            at = item.at_ms
         words = [item.target, item.status, item.error or item.reason]
         told = "  ".join(str(word) for word in words if word is not None)
         made.append(Span(f"try {number}", at, item.ms, "bad" if item.reason else "info", told))
@@ -59,10 +67,6 @@ def _tries(tries: tuple[Try, ...], at: float) -> list[Span]:
 
 def _answered(tries: tuple[Try, ...]) -> bool:
     return not tries[-1].reason
-
-
-def _sum(tries: tuple[Try, ...]) -> float:
-    return sum(item.ms or 0.0 for item in tries)
 
 
 def _ms(value: float) -> str:

@@ -66,6 +66,7 @@ class Folding:
             self._away.add_done_callback(lambda _task: wake.set())
             self._due_at = now + EVERY_S
         elif folded == at_most:
+            self._due_at = now
             wake.set()
         else:
             self._due_at = now + EVERY_S

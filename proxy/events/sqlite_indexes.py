@@ -83,7 +83,8 @@ _SCANNED = (
     "timestamp_ms", "model", "decision", "status", "outcome", "latency_ms", "ttft_ms", "overhead_us", "cost_nanos",
     "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "quality_score", "attempts", "stream",
     "cost_status", "usage_status", "endpoint", "provider", "target", "key", "split", "ab_tag", "phase", "unit_kind",
-    "severity", "finish_reason", "error", "error_message", "requested_model", "upstream_model", "request_metadata",
+    "severity", "finish_reason", "price_source", "error", "error_message", "requested_model", "upstream_model",
+    "request_metadata",
 )  # fmt: skip
 NARROW = (f"CREATE INDEX {SCAN} ON events (seq, {', '.join(_SCANNED)})",)
 """Statements that add what is looked through when no index by value helps: the short columns alone, in order of seq.

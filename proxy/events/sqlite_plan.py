@@ -170,7 +170,7 @@ async def _walks_of(part: Expression, rows: Rows) -> tuple[Walk, ...] | None:
     if isinstance(part, Text) and part.field.kind == "list":
         return await _policy_walks(part, rows)
     if isinstance(part, Text) and part.field.column in ("id", "trace"):
-        return await _id_walks(part, rows)
+        return await _walk_of_prefixes(part, rows)
     if isinstance(part, Any) and len(set(_columns(part))) > 1:
         return await _walks_of_each(part.parts, rows)
     if isinstance(part, Has) and part.field is BODY:
@@ -200,23 +200,17 @@ async def _walks_of_each(parts: Sequence[Expression], rows: Rows) -> tuple[Walk,
     return tuple(dict.fromkeys(found))
 
 
-async def _id_walks(part: Text, rows: Rows) -> tuple[Walk, ...] | None:
-    """Ids that begin like this are looked up now: an index by id is not in order of seq."""
-    column = part.field.column
-    found: list[int] = []
+async def _walk_of_prefixes(part: Text, rows: Rows) -> tuple[Walk, ...] | None:
+    """What begins like this is looked up now: an index by such values is not in order of seq for a prefix."""
+    column, found = part.field.column, []
     for prefix in part.exact:
-        # No id holds the highest character.
+        # None holds the highest character.
         span = (storable(prefix), storable(prefix) + "\U0010ffff", _MAX_VALUES + 1)
-        found += [
-            row[0]
-            for row in await rows(
-                f"SELECT seq FROM events WHERE {column} >= ? AND {column} < ? LIMIT ?", span
-            )
-        ]
+        found += await rows(f"SELECT seq FROM events WHERE {column} >= ? AND {column} < ? LIMIT ?", span)
     if len(found) > _MAX_VALUES:
         return None
     source = "events WHERE seq IN (SELECT value FROM json_each(?))"
-    return (Walk(source, "seq", (json.dumps(found),)),) if found else ()
+    return (Walk(source, "seq", (json.dumps([row[0] for row in found]),)),) if found else ()
 
 
 async def _policy_walks(part: Text, rows: Rows) -> tuple[Walk, ...] | None:

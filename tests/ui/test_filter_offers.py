@@ -40,6 +40,7 @@ def taken(line: str) -> list[str]:
         ("decision:b|", "decision:block"),
         ("stream:|", "stream:true"),
         ("has:err|", "has:error"),
+        ("has:bo|", "has:body"),
         ("a o|", "a outcome:"),
         ("status:5xx o|", "status:5xx outcome:"),
         ("not mod|el", "not model:"),

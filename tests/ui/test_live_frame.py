@@ -13,7 +13,9 @@ from textual.drivers.headless_driver import HeadlessDriver
 from textual.geometry import Size
 from textual.pilot import Pilot
 
+from ktui.answers import EventCounts
 from ktui.app import KtuiApp
+from ktui.frame_actions import conservation
 from ktui.link import GatewayLink
 from ktui.screens.apply_review import ApplyReview
 from ktui.screens.event_drawer import EventDrawer
@@ -303,6 +305,12 @@ async def test_help_lists_the_keys_of_the_place() -> None:
         assert "Follow the newest" in screen_text(app)
         await pilot.press("escape")
         assert not isinstance(app.screen, HelpScreen)
+
+
+def test_every_accepted_event_is_accounted_for_in_the_help() -> None:
+    counts = EventCounts(accepted=1_240, stored=1_200, spilled=37, dropped={"full": 3})
+    words = "1,240 accepted = 1,200 stored + 37 in journal or memory + 3 dropped (full 3)"
+    assert conservation(counts) == words
 
 
 async def test_the_palette_runs_a_command_by_name() -> None:

@@ -151,6 +151,14 @@ def test_the_waterfall_follows_what_was_recorded() -> None:
         ("first token", 101.5),
         ("stream", 200.0),
     ]
+    waited = spans(
+        full(), (Try("a", "m", 503, None, 50.0, "status", 2.0), Try("b", "m", 200, None, 90.0, None, 150.0))
+    )
+    assert [(span.label, span.start, span.length) for span in waited][1:4] == [
+        ("try 1", 2.0, 50.0),
+        ("wait", 52.0, 98.0),
+        ("try 2", 150.0, 90.0),
+    ]
     unknown = spans(row(1, latency_ms=10.0, attempts=1))
     assert unknown[0].length is None and unknown[0].told == "not recorded"
     assert unknown[1].length == 10.0
