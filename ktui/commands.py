@@ -15,7 +15,7 @@ from textual.binding import Binding, BindingType
 from ktui.state import AppState
 
 EVERYWHERE = "everywhere"
-PLACES = (EVERYWHERE, "lists", "charts", "live", "policy", "editor", "rollout", "bars", "history", "dialog")
+PLACES = (EVERYWHERE, "lists", "charts", "live", "policy", "editor", "rollout", "bars", "cost", "history", "dialog")
 """Where a command's keys work: on every screen, on a kind of region, on one screen, or in a dialog."""
 
 KEY_NAMES = {
@@ -120,6 +120,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("screen.live", "Go to Live", ("1",), EVERYWHERE),
     Command("screen.policy", "Go to Policy", ("2",), EVERYWHERE),
     Command("screen.rollout", "Go to Rollout", ("3",), EVERYWHERE),
+    Command("screen.cost", "Go to Cost", ("5",), EVERYWHERE),
     Command("screen.history", "Go to History", ("7",), EVERYWHERE),
     Command("focus.next", "Next region", ("tab",), EVERYWHERE),
     Command("focus.previous", "Previous region", ("shift+tab",), EVERYWHERE),
@@ -287,6 +288,31 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("rollout.next_split", "Next split", ("n",), "rollout", enabled=_needs_split),
     Command("rollout.previous_split", "Previous split", ("N",), "rollout", enabled=_needs_split),
+    Command(
+        "cost.group",
+        "Group by the next: model, provider, variant, key, user, policy",
+        ("b",),
+        "cost",
+        hint="group by",
+        rank=10,
+    ),
+    Command(
+        "cost.view",
+        "Next measure of the chart; on a short screen cheaper routing, and back",
+        ("v",),
+        "cost",
+        hint="measure",
+        rank=11,
+    ),
+    Command("cost.longer", "Longer window", ("minus",), "cost", hint="window", rank=12, shown="- +"),
+    Command("cost.shorter", "Shorter window", ("plus", "equals_sign"), "cost"),
+    Command("cost.sort", "Sort by the next column", ("s",), "cost", hint="sort", rank=13),
+    Command("cost.reverse", "Sort the other way", ("r",), "cost"),
+    Command("cost.traffic", "The requests behind it, on Live", ("t",), "cost", hint="traffic", rank=14),
+    Command(
+        "cost.edit", "Its line in the policy: the model's target, the split, the policy", ("e",), "cost"
+    ),
+    Command("cost.write", "Write the table to a CSV or JSON file", ("w",), "cost", hint="write", rank=41),
     Command("item.mark", "Mark, to compare with", ("m",), "history", hint="mark", rank=10),
     Command(
         "version.compare",
@@ -355,6 +381,7 @@ SCREENS: dict[str, tuple[str, ...]] = {
     "live": ("live", "lists", "charts"),
     "policy": ("policy", "lists", "editor"),
     "rollout": ("rollout", "bars"),
+    "cost": ("cost", "lists"),
     "history": ("history", "lists"),
 }
 """The places whose keys can work at one time on a screen, beside those that work everywhere."""

@@ -87,6 +87,13 @@ def curl(row: EventRow, listen: str, body: str | None) -> str:
     return " \\\n  ".join([*lines, f"-d {shlex.quote(text)}"])
 
 
+def first_request(listen: str, model: str) -> str:
+    """The command that says hello to `model`."""
+    body = {"model": model, "messages": [{"role": "user", "content": "hello"}]}
+    row = EventRow(id="", timestamp="", endpoint="chat", requested_model=model)
+    return curl(row, listen, json.dumps(body))
+
+
 def _ascii_json(body: str) -> str | None:
     """The same JSON in ASCII, so that no control character reaches a shell; None when it is none."""
     try:

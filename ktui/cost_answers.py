@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 
 @dataclass(frozen=True, slots=True)
 class Measures:
@@ -88,20 +90,19 @@ class UnpricedModel:
     requests: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(msgspec.Struct, frozen=True):
     """GET /v1/cost."""
 
     window_s: int
     group_by: str
     total: Measures
-    since: int = 0
+    since: int = msgspec.field(name="from", default=0)
     complete: bool = True
     overlap: bool = False
     groups: tuple[CostGroup, ...] = ()
-    spend: Along = field(default_factory=Along)
+    spend: Along = msgspec.field(default_factory=Along)
     unpriced_models: tuple[UnpricedModel, ...] = ()
-    calendar: Calendar = field(default_factory=Calendar)
+    calendar: Calendar = msgspec.field(default_factory=Calendar)
 
 
 @dataclass(frozen=True, slots=True)

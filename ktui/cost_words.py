@@ -62,7 +62,7 @@ class _Line:
 
 def sentence(app: object, cost: Cost, narrow: bool) -> Text:
     """What was spent, what is not known, where the month is heading."""
-    words = dict((seconds, words) for _, seconds, words in WINDOWS).get(cost.window_s, "the window")
+    words = {seconds: words for _, seconds, words in WINDOWS}.get(cost.window_s, "the window")
     total, line = cost.total, _Line(app)
     if not total.requests:
         return line.add("Nothing spent", "strong").add(f" in {words}; - looks further back").text

@@ -13,6 +13,7 @@ from ktui.link import GatewayLink, LinkError
 from ktui.screens.apply_review import review
 from ktui.screens.explain_view import line_of_policy
 from ktui.screens.help import HelpScreen
+from ktui.screens.live import LivePane
 from ktui.screens.pane import Pane
 from ktui.screens.policy import PolicyPane
 from ktui.state import AppState
@@ -92,6 +93,10 @@ class FrameActions(ThemedApp):
         """Rollout."""
         self.open_screen("rollout")
 
+    def action_screen_cost(self) -> None:
+        """Cost."""
+        self.open_screen("cost")
+
     def action_screen_history(self) -> None:
         """History."""
         self.open_screen("history")
@@ -161,6 +166,27 @@ class FrameActions(ThemedApp):
             self.say(
                 Text(f"{name}, line {line} of {version[:7]}; the text is another now, here is its place")
             )
+
+    def show_requests(self, filter_text: str) -> None:
+        """Live, with the requests `filter_text` holds for."""
+        pane = next((item for item in self.panes() if isinstance(item, LivePane)), None)
+        if pane is not None:
+            self.open_screen("live")
+            pane.events.set_filter(filter_text)
+
+    def show_draft(self, text: str, words: str) -> None:
+        """Policy, with `text` as its draft; `words` say what it is. A draft that is open is never overwritten."""
+        pane = next((item for item in self.panes() if isinstance(item, PolicyPane)), None)
+        if pane is None:
+            return
+        if self.state.moment is not None:
+            self.say(Text("an earlier moment is shown; 0 shows the present, where drafts are made"))
+        elif pane.has_draft and pane.draft.text != text:
+            self.say(Text("Policy has a draft already: apply it or take it back first, then enter again"))
+        else:
+            self.open_screen("policy")
+            pane.editor.show_text(text)
+            self.say(Text(words))
 
     @work(exclusive=True, group="undo", exit_on_error=False)
     async def action_policy_undo(self) -> None:

@@ -26,6 +26,7 @@ from ktui.answers import (
     Status,
     Version,
 )
+from ktui.cost_answers import Advice, Cost
 from ktui.workbench_answers import Explanation, Impact, ModelPrice
 from proxy.base.sanitise import sanitise
 from proxy.base.secret import Secret
@@ -326,6 +327,17 @@ class GatewayLink:
         return _decoded(
             await self._bytes("GET", "/v1/metrics/series", params=params), Series, "/v1/metrics/series"
         )
+
+    async def cost(self, *, window: str = "7d", group_by: str = "model") -> Cost:
+        """What was spent over a window, by group, along time and by the calendar."""
+        params = {"window": window, "group_by": group_by}
+        return _decoded(await self._bytes("GET", "/v1/cost", params=params), Cost, "/v1/cost")
+
+    async def cost_advice(self, *, window: str = "7d") -> Advice:
+        """What recorded requests would have cost elsewhere."""
+        patience = httpx.Timeout(REPLAY_WITHIN_S, connect=2.0)
+        data = await self._bytes("GET", "/v1/cost/advice", params={"window": window}, timeout=patience)
+        return _decoded(data, Advice, "/v1/cost/advice")
 
     def stream(self) -> AsyncGenerator[StreamMessage, None]:
         """Messages of /v1/stream until it ends; Unreachable when it breaks or is silent for 30 s."""

@@ -10,8 +10,9 @@ from textual.events import Key
 
 from ktui.answers import EventRow
 from ktui.column_registry import DEFAULTS
+from ktui.copy_forms import first_request
 from ktui.screens.column_chooser import ColumnChooser
-from ktui.screens.copying import copy_rows
+from ktui.screens.copying import copy_rows, copy_text
 from ktui.screens.event_drawer import EventDrawer, PolicyLines
 from ktui.screens.explain_view import ExplainPanel
 from ktui.screens.live_events import EventsRegion
@@ -111,9 +112,19 @@ class RowActions(Pane):
     # -- marked requests, or the one under the cursor
 
     def on_event_table_copied(self, event: EventTable.Copied) -> None:
-        """The marked requests, else the one under the cursor."""
+        """The marked requests, else the one under the cursor, else how to send a first one."""
         event.stop()
-        self._copy(self.table.marked or [event.row])
+        rows = self.table.marked or ([event.row] if event.row is not None else [])
+        if rows:
+            self._copy(rows)
+        elif self.state.status is not None and not self.events.filter_text:
+            self._copy_first(self.state.status.gateway.listen)
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def _copy_first(self, listen: str) -> None:
+        split = self.state.main_split
+        model = split.arms[0].model if split is not None and split.arms else "gpt-4o"
+        await copy_text(self.app, self.state, first_request(listen, model), "a first request, as curl")
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def _copy(self, rows: list[EventRow]) -> None:

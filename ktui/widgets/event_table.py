@@ -49,9 +49,9 @@ class EventTable(TableRows, can_focus=True):
             self.row = row
 
     class Copied(Message):
-        """The reader wants a request's id in the clipboard."""
+        """The reader wants a request in the clipboard; None: there is none, but what stands in the table instead."""
 
-        def __init__(self, row: EventRow) -> None:
+        def __init__(self, row: EventRow | None) -> None:
             super().__init__()
             self.row = row
 
@@ -195,9 +195,8 @@ class EventTable(TableRows, can_focus=True):
             self.post_message(self.Opened(self.current))
 
     def action_item_copy(self) -> None:
-        """Copies its id."""
-        if self.current is not None:
-            self.post_message(self.Copied(self.current))
+        """Copies it."""
+        self.post_message(self.Copied(self.current))
 
     def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
         """The wheel moves the picture and stops following."""

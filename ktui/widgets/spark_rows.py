@@ -10,7 +10,7 @@ from ktui.answers import Series
 from ktui.chart_choice import Choice
 from ktui.state import AppState
 from ktui.themes import role
-from ktui.widgets.chart_region import Measured, measured, trimmed
+from ktui.widgets.chart_lines import Measured, measured, trimmed
 from ktui.widgets.header_lines import short_tags
 from ktui.widgets.sparkline import spark
 from proxy.base.sanitise import sanitise

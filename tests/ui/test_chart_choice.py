@@ -15,7 +15,7 @@ from ktui.chart_choice import GROUPS, MEASURES, WINDOWS, Choice, after, choice_f
 from ktui.screens.live import LivePane
 from ktui.state import AppState
 from ktui.widgets.chart import MOST_GROUPS
-from ktui.widgets.chart_region import measured
+from ktui.widgets.chart_lines import measured
 from proxy.events.metrics import METRICS
 from proxy.events.rollups.cells import DIMENSIONS
 

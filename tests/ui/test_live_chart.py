@@ -8,7 +8,7 @@ from ktui.answers import Line, Marker, Series
 from ktui.glyphs import to_ascii, wants_ascii
 from ktui.widgets.canvas import braille, dots
 from ktui.widgets.chart import GUTTER, Plot, arm_look, paint
-from ktui.widgets.chart_region import trimmed
+from ktui.widgets.chart_lines import trimmed
 from ktui.widgets.sparkline import spark
 
 

@@ -146,6 +146,18 @@ async def test_each_form_is_copied_and_the_way_is_told(tmp_path: Path) -> None:
             assert part in path.read_text(encoding="utf-8")
 
 
+async def test_without_a_request_the_first_one_is_copied(tmp_path: Path) -> None:
+    fake = FakeGateway()
+    fake.events.clear()
+    app = with_files(fake, tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "No request yet" in screen_text(app) and table(app).has_focus)
+        await pilot.press("y")
+        path = tmp_path / "ktui" / "copied.txt"
+        await until(pilot, path.exists)
+        assert '"content": "hello"' in path.read_text()
+
+
 async def test_marked_requests_are_copied_together(tmp_path: Path) -> None:
     app = with_files(FakeGateway(), tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -102,6 +104,12 @@ def test_an_order_keeps_every_row_and_puts_the_unknown_last(values: list[float |
     for place in range(len(view)):
         assert view.place_of(view[place].seq) == place
     assert view.place_of(10_000) == (0 if rows else -1)
+
+
+def test_the_page_lists_every_column() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "live.md").read_text(encoding="utf-8")
+    for kind in KINDS:
+        assert f"| {kind.title} | {kind.doc} |" in page
 
 
 def test_every_column_can_be_sorted_by() -> None:

@@ -8,6 +8,7 @@ events beyond the mark, so that nothing is ever missing or counted twice.
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -37,8 +38,10 @@ from proxy.events.rollups.cells import (
     merge_packed,
     millionths,
     pack,
+    unpack_into,
     values_of,
 )
+from proxy.events.sketch import Sketch
 
 BATCH = 500
 """Events folded in one transaction."""
@@ -228,10 +231,27 @@ async def _cut_users(connection: aiosqlite.Connection, buckets: Iterable[tuple[i
                 (*bucket, OTHER, TOP_USERS),
             )
         )
-        await connection.executemany(
-            f"DELETE FROM rollups WHERE {of} AND value = ?", [(*bucket, row[3]) for row in rows]
+        await connection.execute(
+            f"DELETE FROM rollups WHERE {of} AND value IN (SELECT value FROM json_each(?))",
+            (*bucket, json.dumps([row[3] for row in rows])),
         )
-        await connection.executemany(_UPSERT, [(*row[:3], OTHER, *row[4:]) for row in rows])
+        # One row of all of them: each one merged by itself would unpack and pack those of `other` again.
+        await connection.execute(_UPSERT, (*rows[0][:3], OTHER, *await _together(rows)))
+
+
+async def _together(rows: Sequence[Any]) -> list[object]:
+    """Counts, squares and packed sketches of all `rows`, which begin with their key."""
+    first = 4 + len(COUNTS) + len(SQUARES)
+    sums = list(rows[0][4:first])
+    sketches = [Sketch() for _ in SKETCHES]
+    for number, row in enumerate(rows):
+        if number:
+            sums = [mine + its for mine, its in zip(sums, row[4:first], strict=True)]
+        for sketch, packed in zip(sketches, row[first:], strict=True):
+            unpack_into(sketch, packed)
+        if number % _YIELD_AFTER == 0:
+            await asyncio.sleep(0)
+    return [*sums, *(pack(sketch) for sketch in sketches)]
 
 
 async def _number(connection: aiosqlite.Connection, sql: str, values: tuple[object, ...] = ()) -> int:
