@@ -153,8 +153,11 @@ async def measure(gateway: GatewayProcess, pages: int) -> None:
         sender = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "benchmarks.table", "--load", str(gateway.data)
         )
-        newest = table.rows.newest_seq or 0
-        busy = time.process_time()
+        before = table.rows.newest_seq
+        while table.rows.newest_seq == before:
+            await asyncio.sleep(0.05)
+        frames.took.clear()
+        newest, busy = table.rows.newest_seq or 0, time.process_time()
         await asyncio.sleep(FOLLOW_S)
         busy = time.process_time() - busy
         sender.terminate()
@@ -162,7 +165,7 @@ async def measure(gateway: GatewayProcess, pages: int) -> None:
         arrived = (table.rows.newest_seq or 0) - newest
         out(f"{'following':34} {arrived / FOLLOW_S:.0f} requests/s, {len(frames.took) / FOLLOW_S:.1f} frames/s, "
             f"{busy / FOLLOW_S:.0%} of a core")  # fmt: skip
-        out(line("  rendering a frame", frames.took))
+        out(line("  bytes of a frame", frames.took))
         out(f"{'memory':34} screen {rss_mib():.0f} MiB, gateway {rss_mib(gateway.pid):.0f} MiB")
     await link.close()
 

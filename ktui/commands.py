@@ -15,7 +15,19 @@ from textual.binding import Binding, BindingType
 from ktui.state import AppState
 
 EVERYWHERE = "everywhere"
-PLACES = (EVERYWHERE, "lists", "charts", "live", "policy", "editor", "rollout", "bars", "cost", "history", "dialog")
+PLACES = (
+    EVERYWHERE,
+    "lists",
+    "charts",
+    "live",
+    "policy",
+    "editor",
+    "rollout",
+    "bars",
+    "cost",
+    "history",
+    "dialog",
+)
 """Where a command's keys work: on every screen, on a kind of region, on one screen, or in a dialog."""
 
 KEY_NAMES = {
@@ -309,9 +321,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("cost.sort", "Sort by the next column", ("s",), "cost", hint="sort", rank=13),
     Command("cost.reverse", "Sort the other way", ("r",), "cost"),
     Command("cost.traffic", "The requests behind it, on Live", ("t",), "cost", hint="traffic", rank=14),
-    Command(
-        "cost.edit", "Its line in the policy: the model's target, the split, the policy", ("e",), "cost"
-    ),
+    Command("cost.edit", "Its line in the policy: the model's target, the split, the policy", ("e",), "cost"),
     Command("cost.write", "Write the table to a CSV or JSON file", ("w",), "cost", hint="write", rank=41),
     Command("item.mark", "Mark, to compare with", ("m",), "history", hint="mark", rank=10),
     Command(

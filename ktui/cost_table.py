@@ -71,7 +71,7 @@ def _unknown(row: CostRow) -> str:
 
 def _spend(row: CostRow) -> str:
     words = sum_cost(row.measures.spend)
-    return f"{words} + ?" if row.group is None and row.measures.unpriced and row.measures.spend else words
+    return f"{words}+?" if row.group is None and row.measures.unpriced and row.measures.spend else words
 
 
 def _ratio(row: CostRow) -> str:
@@ -81,20 +81,20 @@ def _ratio(row: CostRow) -> str:
 
 COLUMNS = (
     Column("requests", "requests", 11, lambda row: row.measures.requests, lambda row: count(row.measures.requests), True),
-    Column("spend", "spend", 13, lambda row: _number(row.measures.spend), _spend, True),
-    Column("share", "share", 8, None, _share, True),
-    Column("bar", "", 6, None, lambda row: "", True),
+    Column("spend", "spend", 12, lambda row: _number(row.measures.spend), _spend, True),
+    Column("share", "share", 7, None, _share, True),
+    Column("bar", "", 5, None, lambda row: "", True),
     Column(
         "per request", "per request", 12, lambda row: _number(row.measures.per_request),
         lambda row: unit_cost(row.measures.per_request, none=_unknown(row)), True, "per req.",
     ),
     Column(
-        "per 1k tokens", "1k tokens", 11, lambda row: _number(row.measures.per_1k_tokens),
+        "per 1k tokens", "1k tokens", 10, lambda row: _number(row.measures.per_1k_tokens),
         lambda row: unit_cost(row.measures.per_1k_tokens, at_least=row.measures.at_least, none=_unknown(row)),
         True, "per 1k",
     ),
     Column(
-        "per success", "success", 11, lambda row: _number(row.measures.per_success),
+        "per success", "success", 10, lambda row: _number(row.measures.per_success),
         lambda row: unit_cost(row.measures.per_success, at_least=row.measures.at_least, none=_unknown(row)),
     ),
     Column(
@@ -102,10 +102,10 @@ COLUMNS = (
         lambda row: unit_cost(row.measures.per_quality),
     ),
     Column("out/in", "out/in", 8, lambda row: row.measures.output_per_input, _ratio),
-    Column("trend", " trend", 9, None, lambda row: ""),
+    Column("trend", " trend", 7, None, lambda row: ""),
 )  # fmt: skip
 """In the order they stand; the name of the group comes before them."""
-_NARROW_WIDTHS = {"spend": 11, "bar": 4, "per request": 9, "per 1k tokens": 9}
+_NARROW_WIDTHS = {"requests": 10, "bar": 4, "per request": 9}
 SORTS = ("spend", *(c.name for c in COLUMNS if c.value is not None and c.name != "spend"), "name")
 """What rows can be sorted by, in the order `s` goes through."""
 
@@ -156,9 +156,10 @@ def title_line(app: object, dimension: str, width: int, sort: str, *, reverse: b
     for column, size in chosen:
         title = (column.short or column.title) if narrow else column.title
         sorted_by = column.name == sort
-        words = f"{title}{arrow}" if sorted_by and len(title) + 2 < size else title
-        if sorted_by and words == title:
-            words = f"{arrow.strip()}{title}"
+        words = title
+        if sorted_by:
+            fitting = title if len(title) + 2 < size else column.short or title
+            words = f"{fitting}{arrow}" if len(fitting) + 2 < size else f"{arrow.strip()}{fitting}"
         left = column.name == "trend"
         line.append(cell(words, size, right=not left), role(app, "strong") if sorted_by else "")
     return line
@@ -172,11 +173,11 @@ def paint(app: object, row: CostRow, width: int) -> Text:
     line.append(cell(row.name, room), role(app, "strong" if whole else "text"))
     for column, size in chosen:
         if column.name == "bar":
-            line.append(_bar(row, size), role(app, "text"))
+            line.append(_bar(row, size), role(app, "muted"))
         elif column.name == "trend":
             line.append(
                 f" {spark(row.trend, size - 1, from_zero=True)}" if row.trend else " " * size,
-                role(app, "text"),
+                role(app, "muted"),
             )
         else:
             words = column.words(row)

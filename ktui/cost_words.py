@@ -24,13 +24,15 @@ WINDOWS = (
 )
 """As the API takes it, in seconds, as people say it; the shortest first."""
 USUAL = 5
+SHORT = "under 2,000 characters, no tools, no images"
+"""What a short request is, as the gateway counts it."""
 GROUPINGS = ("model", "provider", "variant", "key", "user", "policy")
 VERDICTS = {
     "better": ("✓ better", "ok"),
     "equal": ("✓ equal", "ok"),
     "worse": ("✗ worse", "bad"),
     "not_yet": ("≈ not yet", "unknown"),
-    "no_data": ("? no quality data", "unknown"),
+    "no_data": ("? no scores", "unknown"),
 }
 """Words and role of a verdict on quality."""
 
@@ -104,6 +106,8 @@ def _today(line: _Line, calendar: Calendar) -> _Line:
     local = now.astimezone()
     shown = f"{now:%H:%M}" if now.utcoffset() == local.utcoffset() else f"{now:%H:%M %Z}"
     line.add("Today ").add(sum_cost(calendar.today), "text").add(f" by {shown}, yesterday ")
+    if calendar.yesterday is None:
+        return line.add("unknown", "unknown").add(" at this hour.")
     return line.add(sum_cost(calendar.yesterday), "text").add(" at this hour.")
 
 
@@ -122,8 +126,14 @@ def basis_words(calendar: Calendar) -> str:
 
 def span_words(low: str | None, high: str | None) -> str:
     """`$441 to $472`; one number when both read alike."""
-    first, last = sum_cost(low, "unknown"), sum_cost(high, "unknown")
+    first, last = _rounded(low), _rounded(high)
     return first if first == last else f"{first} to {last}"
+
+
+def _rounded(amount: str | None) -> str:
+    """What is reckoned ahead carries no cents from 20 dollars on."""
+    value = None if amount is None else float(amount)
+    return f"${value:,.0f}" if value is not None and value >= 20 else sum_cost(amount, "unknown")
 
 
 def estimated_share(measures: Measures) -> str | None:
@@ -153,7 +163,7 @@ def kinds(app: object, total: Measures) -> Text:
     lines = []
     for name, number, words, shade in rows:
         line = _Line(app).add(f" {name:<12}", shade if shade == "unknown" else "muted")
-        lines.append(line.add(f"{count(number):>13}", "text").add(f"{words:>15}", shade).text)
+        lines.append(line.add(f"{count(number):>13}", "text").add(f"{words:>14}", shade).text)
     cached = total.cached_tokens / total.input_tokens if total.input_tokens else None
     share = "" if not cached else f"{cached * 100:.1f} % cached"
     ratio = "" if total.output_per_input is None else f"{total.output_per_input:.3f} per in"
@@ -162,7 +172,7 @@ def kinds(app: object, total: Measures) -> Text:
         ("tokens out", total.output_tokens, ratio),
     ):
         lines.append(
-            _Line(app).add(f" {name:<12}").add(f"{count(number):>13}", "text").add(f"{words:>15}").text
+            _Line(app).add(f" {name:<12}").add(f"{count(number):>13}", "text").add(f"{words:>14}").text
         )
     return Text("\n").join([*lines[:4], Text(), *lines[4:]])
 
@@ -176,16 +186,19 @@ def _less(spend: str | None, part: str) -> str:
 # -- findings
 
 
-def finding_words(finding: Finding) -> str:
-    """Which requests could go where."""
+def finding_words(finding: Finding, room: int = 80) -> str:
+    """Which requests could go where, in a shorter form where `room` is short."""
     model, to = sanitise(finding.model, 60), sanitise(finding.to, 60)
     number = count(finding.requests)
     if finding.kind == "short":
-        return f"{number} short {model} requests without tools could go to {to}"
-    if finding.kind == "key":
-        return f"{number} {model} requests of key {sanitise(finding.key or '', 40)} could go to {to}"
-    ends = "" if finding.ends is None else f"; it ends {_day(finding.ends)}"
-    return f"{number} {model} requests could go to {to}{ends}"
+        what, more = f"{number} short {model}", ""
+    elif finding.kind == "key":
+        what, more = f"{number} {model}", f" of key {sanitise(finding.key or '', 40)}"
+    else:
+        what, more = f"{number} {model}", ""
+    ends = "" if finding.ends is None else f", end of life {_day(finding.ends)}"
+    words = f"{what} requests{more} could go to {to}{ends}"
+    return words if len(words) < room else f"{what}{more} → {to}{ends}"
 
 
 def _day(text: str) -> str:
@@ -212,7 +225,8 @@ def quality_words(finding: Finding) -> str:
 
 def finding_note(finding: Finding) -> str:
     """What else the reader should know before trying it."""
-    words = [f"{sum_cost(finding.cost)} → {sum_cost(finding.would_cost)} over {_requests(finding.requests)}"]
+    words = [SHORT] if finding.kind == "short" else []
+    words += [f"{sum_cost(finding.cost)} → {sum_cost(finding.would_cost)} over {_requests(finding.requests)}"]
     if finding.in_split:
         words.append(f"takes {_requests(finding.in_split)} out of the experiment")
     if finding.unpriced:
@@ -229,7 +243,7 @@ def best_words(findings: tuple[Finding, ...], covered: str) -> str:
     best, number = findings[0], len(findings)
     noun = "finding" if number == 1 else "findings"
     if best.saving_per_week is not None:
-        saved = f"up to {sum_cost(best.saving_per_week.high)} a week"
+        saved = f"up to {_rounded(best.saving_per_week.high)} a week"
     else:
         saved = f"up to {sum_cost(best.saving.high)} in {covered}"
     return f"{number} {noun} for cheaper routing, {saved}; v shows {'it' if number == 1 else 'them'}"

@@ -96,7 +96,11 @@ def _timing(row: EventRow, style: Styler, width: int) -> list[Text]:
         line.append(" " * start).append("█" * cells, style(span.role)).append(
             " " * (room - start - cells + 1)
         )
-        lines.append(line.append(sanitise(span.told, 160), style("text" if span.role == "bad" else "muted")))
+        told = Text(sanitise(span.told, 400), style("text" if span.role == "bad" else "muted"))
+        if line.cell_len + told.cell_len > width:
+            lines += [line, Text(" " * _LABEL, no_wrap=False).append_text(told)]
+        else:
+            lines.append(line.append_text(told))
     line = Text(f"{'in all':<{_LABEL}}", style("muted"), no_wrap=True, overflow="ellipsis")
     line.append(f"{duration_ms(row.latency_ms):>{_TIME - 2}}  ", style("strong"))
     return [*lines, line.append("the request read to the last byte sent", style("muted"))]
@@ -119,7 +123,7 @@ def _tokens(row: EventRow, style: Styler) -> list[Text]:
         pairs(
             style,
             ("speed", "-" if rate is None else f"{rate:,.1f} tokens/s", "text"),
-            ("counted by", {"reported": "the vendor", "estimated": "an estimate"}.get(row.usage_status or "", row.usage_status), "text"),
+            ("counted by", {"reported": "the vendor", "estimated": "an estimate", "none": "-"}.get(row.usage_status or "", row.usage_status), "text"),
         ),
         pairs(
             style,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
 
@@ -10,6 +11,7 @@ from textual import work
 
 from ktui.answers import EventCounts
 from ktui.link import GatewayLink, LinkError
+from ktui.policy_words import line_naming
 from ktui.screens.apply_review import review
 from ktui.screens.explain_view import line_of_policy
 from ktui.screens.help import HelpScreen
@@ -173,6 +175,17 @@ class FrameActions(ThemedApp):
         if pane is not None:
             self.open_screen("live")
             pane.events.set_filter(filter_text)
+
+    def show_in_policy(self, names: Sequence[str]) -> bool:
+        """Policy, at the line that says the first of `names` that is there; whether one is."""
+        pane = next((item for item in self.panes() if isinstance(item, PolicyPane)), None)
+        lines = (line_naming(pane.editor.text, name) for name in names) if pane is not None else iter(())
+        line = next((found for found in lines if found is not None), None)
+        if pane is None or line is None:
+            return False
+        self.open_screen("policy")
+        pane.show_line(line)
+        return True
 
     def show_draft(self, text: str, words: str) -> None:
         """Policy, with `text` as its draft; `words` say what it is. A draft that is open is never overwritten."""

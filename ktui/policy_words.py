@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from rich.text import Text
@@ -48,3 +49,10 @@ def price_line(item: ModelPrice) -> str:
     if item.input is None and item.output is None:
         return "no price known"
     return f"${item.input or '?'} in, ${item.output or '?'} out per million tokens"
+
+
+def line_naming(text: str, name: str) -> int | None:
+    """The first line of a policy, from 1, that says `name` as a whole and outside of a comment; None when none does."""
+    whole = re.compile(rf"(?<![\w.\-]){re.escape(name)}(?![\w.\-])")
+    lines = (line if not line.lstrip().startswith("#") else "" for line in text.split("\n"))
+    return next((n for n, line in enumerate(lines, 1) if whole.search(line.partition(" #")[0])), None)

@@ -83,7 +83,7 @@ class ColumnChooser(ModalScreen[tuple[str, ...]]):
         self.list.show(names, cursor=names.index(at))
         words = Text(style=role(self.app, "muted"))
         if self._left_out:
-            titles = ", ".join(BY_ID[name].title for name in self._left_out)
+            titles = ", ".join(BY_ID[name].title.partition(",")[0] for name in self._left_out)
             words.append(f"! no room for {titles}: a wider terminal shows them", role(self.app, "warn"))
         else:
             words.append(f"{len(self._on)} columns, all of them fit")

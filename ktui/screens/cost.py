@@ -15,8 +15,8 @@ from textual.widgets import Static
 
 from ktui.answers import Config, Status
 from ktui.commands import bindings
-from ktui.cost_answers import Advice, Cost, Finding
-from ktui.cost_chart_words import MEASURES, bars_of, step_words
+from ktui.cost_answers import Advice, Finding
+from ktui.cost_chart_words import MEASURES, bars_of, span_meta, step_words
 from ktui.cost_findings import finding_line, findings_title
 from ktui.cost_table import CostRow, paint, row_words, rows_of, title_line
 from ktui.cost_words import (
@@ -43,7 +43,7 @@ RENEW_S = 10.0
 """Seconds after which the figures are asked for again."""
 ADVISE_S = 120.0
 """The same for advice, which takes a replay."""
-_HINT = "enter writes the finding as a draft on screen 2, where ctrl+s shows its impact; each by itself"
+_HINT = "enter writes it as a draft on screen 2, where ctrl+s shows its impact"
 
 
 class CostPane(CostActions):
@@ -229,7 +229,7 @@ class CostPane(CostActions):
             words = f"no request of {WINDOWS[self.window][2]} has a {self.dimension}; b groups by another"
         self.list.show_empty(Text(words, style=role(self.app, "muted")))
         if [row.name for row in rows] == [row.name for row in self.list.items] and rows:
-            self.list.renew(rows)
+            self.list.renew(rows, changed_only=True)
             return
         before = self.list.current
         place = next((i for i, row in enumerate(rows) if before is not None and row.name == before.name), 0)
@@ -252,7 +252,7 @@ class CostPane(CostActions):
             meta = f"‖ frozen {self.state.frozen_at:%H:%M:%S} · {meta}"
         self._heading.update(f"By {self.dimension}", meta)
         name, words = MEASURES[self.measure][1], WINDOWS[self.window][2]
-        self._chart_heading.update(f"{name} per {step_words(cost.spend.step_s)}", f"last {words} · - + window")
+        self._chart_heading.update(f"{name} per {step_words(cost.spend.step_s)}", f"{span_meta(cost)} · - +")
         self._side_heading.update(meta=f"last {words}")
 
     def _show_advice(self) -> None:
@@ -263,15 +263,21 @@ class CostPane(CostActions):
         covered = covered_words(advice.covered_s)
         whole = "" if advice.complete else "newest "
         self._advice_heading.update(
-            meta=f"advice from the {whole}{advice.requests:,} requests of {covered}, never applied by itself"
+            meta=f"each by itself, from {covered}; never applied by itself"
+            if self.app.size.width < WIDE
+            else f"each by itself, from the {whole}{advice.requests:,} requests of {covered}; never applied by itself"
         )
         empty = "no cheaper routing found: no dearer model takes part, or too few requests"
         self.findings.show_empty(Text(empty, style=role(self.app, "muted")))
         if advice.findings != self.findings.items:
             self.findings.show(advice.findings)
-        self._put("hint", self._hint, Text(f"   {_HINT}" if advice.findings else "", style=role(self.app, "muted")))
+        self._put(
+            "hint", self._hint, Text(f"   {_HINT}" if advice.findings else "", style=role(self.app, "muted"))
+        )
         line = Text(" i ", style=role(self.app, "focus"), no_wrap=True, overflow="ellipsis")
-        self._put("best", self._best, line.append(best_words(advice.findings, covered), role(self.app, "muted")))
+        self._put(
+            "best", self._best, line.append(best_words(advice.findings, covered), role(self.app, "muted"))
+        )
 
     def _saved(self) -> str:
         if self.per_week or self.advice is None:

@@ -62,6 +62,7 @@ class EventDrawer(ModalScreen[None]):
         link: GatewayLink | None = None,
         explain: bool = False,
         step: Step | None = None,
+        place: Callable[[], bool] | None = None,
     ) -> None:
         super().__init__(classes="-below" if below else "")
         self._row = row
@@ -69,6 +70,8 @@ class EventDrawer(ModalScreen[None]):
         self._link = link
         self._explain_at_once = explain
         self._step = step
+        self._place = place
+        """Whether the drawer belongs below now, so that it is never over the row it speaks of."""
         more = "n N next, previous · " if step is not None else ""
         self.panel = RequestPanel(state, link, f"{more}x explains · e policy line · y copies · esc closes")
 
@@ -105,6 +108,8 @@ class EventDrawer(ModalScreen[None]):
             self.notify("there is no further request in the list", markup=False)
             return
         self._row = row
+        if self._place is not None:
+            self.set_class(self._place(), "-below")
         self.panel.show(row)
 
     def action_item_edit(self) -> None:

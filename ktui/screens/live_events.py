@@ -245,7 +245,8 @@ class EventsRegion(Loading):
             return
         status = self._state.status
         if listing.search is not None:
-            self.table.show_empty(no_hit(self.app, listing.search, listing.source.text))
+            live = self._state.moment is None
+            self.table.show_empty(no_hit(self.app, listing.search, listing.source.text, live=live))
         elif status is not None and status.gateway.listen and self._heard:
             split = self._state.main_split
             model = split.arms[0].model if split is not None and split.arms else "gpt-4o"

@@ -64,10 +64,19 @@ class RowActions(Pane):
             if explain:
                 self.beside.toggle_explained()
             return
-        below = self.table.region.y + self.table.cursor_row < self.app.size.height * 0.55
-        self.app.push_screen(
-            EventDrawer(row, self.state, below=below, link=self.link, explain=explain, step=self._neighbour)
+        drawer = EventDrawer(
+            row,
+            self.state,
+            below=self._row_is_high(),
+            link=self.link,
+            explain=explain,
+            step=self._neighbour,
+            place=self._row_is_high,
         )
+        self.app.push_screen(drawer)
+
+    def _row_is_high(self) -> bool:
+        return self.table.region.y + self.table.cursor_row < self.app.size.height * 0.55
 
     def _neighbour(self, by: int) -> EventRow | None:
         """Moves the cursor of the table by a row; None where there is no row."""

@@ -85,7 +85,8 @@ def heading_meta(
         parts.append(("? not live", "unknown"))
     elif state.frozen_at is not None:
         parts.append(("‖ frozen", "paused"))
-    elif search is None and state.moment is None:
+    elif search is None and state.moment is None and (rows.following or not narrow):
+        # Where there is little room the note line alone says that following is off.
         parts.append(("following", "muted") if rows.following else ("‖ follow off", "paused"))
         if rows.new_below:
             parts.append((f"+{rows.new_below:,} new", "strong"))
@@ -94,7 +95,7 @@ def heading_meta(
     if order is not None and not order.by_time:
         parts.append((f"sorted by {order.words}: {loaded:,} loaded", "strong"))
         search, parts = None, [part for part in parts if part[0] != "‖ follow off"]
-    stored = _stored(state)
+    stored = _stored(state) if state.moment is None else None
     if search is not None:
         parts += [(words, "muted") for words in _search_words(search, stored, narrow=narrow)]
     elif order is None or order.by_time:
@@ -138,15 +139,15 @@ def _stored(state: AppState) -> int | None:
     return events.total if events.total is not None else events.stored
 
 
-def no_hit(app: object, search: Searching, text: str) -> Text:
-    """What stands in the list while nothing that matches is known."""
+def no_hit(app: object, search: Searching, text: str, *, live: bool) -> Text:
+    """What stands in the list while nothing that matches is known; `live`: more may come."""
     words = f"{search.found:,} of {search.searched:,} match"
     if search.running:
         words += f"; searching {search.total:,} stored …" if search.total else "; searching …"
     elif search.stopped:
         words += "; the search was stopped: k goes on"
     elif search.complete:
-        words += ": no stored request fits, one that comes is shown"
+        words += ": no stored request fits" + (", one that comes is shown" if live else "")
     line = Text(f"{words}\n\n", style=role(app, "text"))
     return line.append(f"{sanitise(text, 200)}\n", role(app, "muted")).append(
         "\\ shows all requests, / changes the filter", role(app, "muted")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ktui.link import GatewayLink
 from ktui.refresh import Scheduler
+from ktui.screens.cost import CostPane
 from ktui.screens.history import HistoryPane
 from ktui.screens.live import LivePane
 from ktui.screens.pane import Pane
@@ -33,6 +34,7 @@ SCREENS: tuple[ScreenEntry, ...] = (
     ScreenEntry(
         "3", "rollout", "Rollout", lambda link, state, scheduler: RolloutPane(link, state, id="rollout")
     ),
+    ScreenEntry("5", "cost", "Cost", lambda link, state, scheduler: CostPane(link, state, id="cost")),
     ScreenEntry(
         "7", "history", "History", lambda link, state, scheduler: HistoryPane(link, state, id="history")
     ),

@@ -33,7 +33,7 @@ class RequestPanel(VerticalScroll):
         border-title-color: $kt-strong; border-subtitle-color: $kt-muted; scrollbar-size: 0 0;
     }
     RequestPanel Static { width: 1fr; height: auto; }
-    RequestPanel ExplainPanel { display: none; margin-top: 1; }
+    RequestPanel ExplainPanel { display: none; margin-bottom: 1; }
     RequestPanel.-explained ExplainPanel { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -58,9 +58,9 @@ class RequestPanel(VerticalScroll):
         self.explained = ExplainPanel(id="explain")
 
     def compose(self) -> ComposeResult:
-        """Details, the explanation when it is wanted, bodies."""
-        yield self._text
+        """The explanation when it is wanted, details, bodies."""
         yield self.explained
+        yield self._text
         yield self._body
 
     def show(self, row: EventRow) -> None:
@@ -151,4 +151,4 @@ class RequestPanel(VerticalScroll):
         if go:
             self.explained.choose()
         elif self.has_class("-explained"):
-            self.explained.scroll_visible(animate=False)
+            self.scroll_home(animate=False)

@@ -100,14 +100,27 @@ class RowList(ScrollView, Generic[Item], can_focus=True):
         self.refresh()
         self.post_message(self.Moved(self))
 
-    def renew(self, items: Sequence[Item]) -> None:
-        """The same rows with newer content: the cursor stays and nobody is told."""
-        if tuple(items) != self.items and len(items) == len(self.items):
-            self.items = tuple(items)
+    def renew(self, items: Sequence[Item], *, changed_only: bool = False) -> None:
+        """The same rows with newer content: the cursor stays and nobody is told.
+
+        With `changed_only` a row is drawn when it reads differently: for rows painted of their item alone.
+        """
+        before = self.items
+        if tuple(items) == before or len(items) != len(before):
+            return
+        self.items = tuple(items)
+        if not changed_only:
             self.repaint()
+            return
+        width, top = self.size.width - LEAD - 1, self._head() - self.scroll_offset.y
+        for index, (old, new) in enumerate(zip(before, self.items, strict=True)):
+            if old != new and self._paint(old, width) != self._paint(new, width):
+                self.refresh(Region(0, top + index, self.size.width, 1))
 
     def show_empty(self, words: Text) -> None:
         """What stands there while there are no rows."""
+        if words == self._empty and words.style == self._empty.style:
+            return
         self._empty = words
         self._fit()
         self.refresh()

@@ -1,4 +1,4 @@
-"""SpendChart: bars of equal width along time; the last one is not over yet and stands back."""
+"""SpendChart: bars of equal width along time; the last one is not over yet and stands out."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from textual.widget import Widget
 from ktui.glyphs import SPARK
 from ktui.themes import palette_of
 
-_SIDE = 17
-"""Cells at the right for the highest, the lowest and the present bar."""
+_GAP = 2
+_NAME = 5
+"""Cells of what is told at the right: a gap, `peak`, `now` or `low`, then its value."""
 _DAY_S = 86_400
 
 
@@ -60,25 +61,30 @@ def time_labels(times: tuple[int, ...], step_s: int, width: int) -> list[tuple[i
 
 def paint(bars: Bars, width: int, height: int, *, axis: bool) -> list[list[Cell]] | None:
     """The chart as `height` rows of `width` cells; None without room."""
-    side = _SIDE if width >= 60 else 0
     number = len(bars.values)
-    room = width - 2 - side
+    entries = _told(bars)
+    wide = max((len(words) for _, words in entries), default=0)
+    side = _GAP + _NAME + wide
     rows = height - (2 if axis else 0)
-    if not number or rows < 1 or room < number:
+    if not number or rows < 1 or width - 2 < number:
         return None
-    each = room // number
+    if width - 2 - side < number:
+        entries, side = [], 0
+    each = (width - 2 - side) // number
     cells: list[list[Cell]] = [[(" ", "")] * width for _ in range(height)]
     high = max((value for value in bars.values if value is not None), default=0.0)
     for place, value in enumerate(bars.values):
-        shade = "muted" if place == number - 1 else "text"
+        shade = "text" if place == number - 1 else "muted"
         _bar(cells, 1 + place * each, each, value, high, rows, shade)
     if axis:
         for column in range(1, 1 + number * each):
             cells[rows][column] = ("─", "rule")
         for place, words in time_labels(bars.times, bars.step_s, each):
             _write(cells[rows + 1], 1 + place * each, words, "muted")
-    if side:
-        _side(cells, bars, 1 + number * each + 3, rows)
+    column = 1 + number * each + _GAP
+    for row, (name, words) in zip(range(rows), entries, strict=False):
+        _write(cells[row], column, name, "muted")
+        _write(cells[row], column + _NAME + wide - len(words), words, "text")
     return cells
 
 
@@ -95,18 +101,14 @@ def _bar(
                 cells[row][column] = (SPARK[here - 1], shade)
 
 
-def _side(cells: list[list[Cell]], bars: Bars, column: int, rows: int) -> None:
-    """Highest, present and lowest bar; whole bars only for the lowest, since the last one is not over."""
+def _told(bars: Bars) -> list[tuple[str, str]]:
+    """Highest, present and lowest bar; for the lowest only whole ones, since the last one is not over."""
     known = [value for value in bars.values if value is not None]
     whole = [value for value in bars.values[:-1] if value is not None]
     if not known:
-        return
-    last = bars.values[-1]
-    entries = [("peak", max(known)), ("now", last), ("low", min(whole) if whole else None)]
-    for row, (name, value) in zip(range(rows), entries, strict=False):
-        words = "unknown" if value is None else bars.label(value)
-        _write(cells[row], column, name, "muted")
-        _write(cells[row], column + 14 - len(words), words, "text")
+        return []
+    entries = [("peak", max(known)), ("now", bars.values[-1]), ("low", min(whole) if whole else None)]
+    return [(name, "unknown" if value is None else bars.label(value)) for name, value in entries]
 
 
 def _write(row: list[Cell], column: int, words: str, shade: str) -> None:

@@ -20,6 +20,8 @@ class ExportState:
     waiting: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
     """Requests whose spans were not, by reason."""
+    unsampled: int = 0
+    """Requests that sampling left out."""
     trouble: str | None = None
     """Why the last attempt failed."""
 

@@ -46,11 +46,11 @@ def read_text(text: str | None) -> TraceContext | None:
 
 
 def trace_id_of(request_id: str) -> int:
-    """The id of the trace that begins with a request: the 128 bits of its own id (a UUID)."""
-    try:
-        return int(request_id.replace("-", ""), 16) & (1 << 128) - 1 or 1
-    except ValueError:
-        return int.from_bytes(blake2b(request_id.encode("utf-8", "replace"), digest_size=16).digest()) or 1
+    """The id of the trace that begins with a request.
+
+    Not the request id itself: samplers expect trace ids whose low bits are random, those of a UUID are not.
+    """
+    return int.from_bytes(blake2b(request_id.encode("utf-8", "replace"), digest_size=16).digest()) or 1
 
 
 def span_id_of(request_id: str, attempt: int = 0) -> int:

@@ -32,6 +32,8 @@ def examine(status: dict[str, Any]) -> Iterator[Finding]:
     yield from _targets(status["targets"])
     yield from _traffic(status["traffic"])
     yield from _events(status["events"])
+    if "telemetry" in status:
+        yield from _telemetry(status["telemetry"])
     yield from (Finding("!", "notice", text) for text in status.get("notices", []))
     yield _sqlite()
 
@@ -113,6 +115,20 @@ def _events(events: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("i", "events", f"taken away by retention since the start: {taken}")
     if events.get("trouble"):
         yield Finding("✗", "events", events["trouble"])
+
+
+def _telemetry(telemetry: dict[str, Any]) -> Iterator[Finding]:
+    if not telemetry["on"]:
+        yield Finding("i", "otel", f"no OpenTelemetry export; {telemetry['text']}")
+        return
+    dropped = sum(telemetry["dropped"].values())
+    text = f"{telemetry['text']}; {telemetry['exported']:,} requests exported, {dropped:,} dropped"
+    if dropped:
+        reasons = ", ".join(f"{number} {reason}" for reason, number in telemetry["dropped"].items() if number)
+        text = f"{text} ({reasons})"
+    yield Finding("!" if dropped else "✓", "otel", text)
+    if telemetry["trouble"]:
+        yield Finding("!", "otel", telemetry["trouble"])
 
 
 def _sqlite() -> Finding:

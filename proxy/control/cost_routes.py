@@ -102,15 +102,17 @@ class CostRoutes:
         )
         points = groups_of("all", hours.cells).get((None, "all"), Spent()).points
         nanos = {start: spent["cost_nanos"] for start, spent in points.items()}
+        first = await self._first(min(points, default=None))
+        recorded = first is not None and first * 1_000 < at.yesterday_now
         return {
-            "first": await self._first(min(points, default=None)),
+            "first": first,
             "timezone": name,
             "month": at.month // 1_000,
             "next_month": at.next_month // 1_000,
             "now": now // 1_000,
             "month_so_far": _dollars(month),
             "today": _dollars(today),
-            "yesterday": _dollars(yesterday),
+            "yesterday": _dollars(yesterday) if recorded else None,
             "unpriced": month["unpriced"],
             "projection": project(month["cost_nanos"], at, nanos).to_json(),
         }

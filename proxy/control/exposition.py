@@ -69,9 +69,10 @@ EXPORTED = Own("ktui_otel_exported", "counter", "Requests whose spans were expor
 EXPORT_DROPPED = Own(
     "ktui_otel_dropped", "counter", "Requests whose spans were not exported, by reason.", ("reason",)
 )
+UNSAMPLED = Own("ktui_otel_unsampled", "counter", "Requests that sampling kept from being exported.")
 OWN = (
     UP, BUILD, IN_FLIGHT, UNRECORDED, AVAILABLE, BREAKER, POLICY, APPLIED, FILE_SAME, SHARE, ACCEPTED, STORED,
-    SPILLED, DROPPED, FORGOTTEN, KEPT, STORE_FAILING, STORE_BYTES, LAG, EXPORTED, EXPORT_DROPPED,
+    SPILLED, DROPPED, FORGOTTEN, KEPT, STORE_FAILING, STORE_BYTES, LAG, EXPORTED, EXPORT_DROPPED, UNSAMPLED,
 )  # fmt: skip
 BREAKER_STATES = ("closed", "half-open", "open")
 STATES = ("starting", "serving", "not_ready", "draining", "stopped")
@@ -209,6 +210,7 @@ def _export(hub: Hub) -> dict[Own, list[Sample]]:
         return {}
     return {
         EXPORTED: [((), float(state.exported))],
+        UNSAMPLED: [((), float(state.unsampled))],
         EXPORT_DROPPED: [((reason,), float(number)) for reason, number in state.dropped.items()],
     }
 

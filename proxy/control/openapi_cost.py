@@ -80,7 +80,7 @@ COST: dict[str, Schema] = {
             ),
             "month_so_far": _MONEY,
             "today": _MONEY,
-            "yesterday": said(_MONEY, "Until the same time of day."),
+            "yesterday": said(_MONEY, "Until the same time of day; null when nothing was recorded by then."),
             "unpriced": said(WHOLE, "Requests of this month that are in no sum."),
             "projection": obj(
                 {

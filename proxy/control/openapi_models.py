@@ -193,8 +193,17 @@ _STATUS: dict[str, Schema] = {
         more=True,
     ),
     "targets": listed(ref("Target")),
+    "telemetry": ref("Telemetry"),
     "badges": TEXTS,
     "notices": TEXTS,
+}
+_TELEMETRY: dict[str, Schema] = {
+    "on": FLAG,
+    "text": said(TEXT, "What goes where, or why nothing does."),
+    "endpoint": TEXT,
+    **dict.fromkeys(("exported", "waiting", "unsampled"), WHOLE),
+    "dropped": mapping(WHOLE),
+    "trouble": _NULL_TEXT,
 }
 _ASSIGNMENT: dict[str, Schema] = {
     **dict.fromkeys(("split", "unit_kind", "unit_digest", "salt", "phase"), _NULL_TEXT),
@@ -254,6 +263,7 @@ COMPONENTS: dict[str, Schema] = {
     ),
     "Split": obj(_SPLIT),
     "Target": obj(_TARGET),
+    "Telemetry": said(obj(_TELEMETRY, tuple(_TELEMETRY)[2:]), "The OpenTelemetry export; counts are requests."),
     "Diagnostic": obj(_DIAGNOSTIC),
     "Config": obj(
         {

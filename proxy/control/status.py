@@ -46,6 +46,7 @@ def status(hub: Hub) -> dict[str, Any]:
         "splits": splits(hub),
         "events": events(hub),
         "targets": targets(hub),
+        "telemetry": telemetry(hub),
         "badges": list(info.badges),
         "notices": list(info.notices),
     }
@@ -132,6 +133,25 @@ def events(hub: Hub) -> dict[str, Any]:
         "last_seq": counters.last_seq,
         "last_timestamp": rfc3339(last) if last is not None else None,
         "trouble": hub.store.trouble,
+    }
+
+
+def telemetry(hub: Hub) -> dict[str, Any]:
+    """How the export of spans and metrics stands."""
+    if hub.export is None:
+        return {"on": False, "text": "there is no export here"}
+    state = hub.export.state()
+    if not state.on:
+        return {"on": False, "text": state.text}
+    return {
+        "on": True,
+        "text": state.text,
+        "endpoint": state.endpoint,
+        "exported": state.exported,
+        "waiting": state.waiting,
+        "unsampled": state.unsampled,
+        "dropped": dict(state.dropped),
+        "trouble": state.trouble,
     }
 
 

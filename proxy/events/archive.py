@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from proxy.events.bodies import FoundBodies
 from proxy.events.errors import StoreError
 from proxy.events.event import Event
 from proxy.events.feedback import Feedback, Kept
-from proxy.events.purge import Amount, Purge, Purged, amount
-from proxy.events.rollups.cells import Cell
-from proxy.events.rollups.read import Found, Wanted
-from proxy.events.sqlite_plan import Plan
+from proxy.events.purge import Purge, Purged
+from proxy.events.read_side import ReadSide
 from proxy.events.sqlite_reader import EventReader
 from proxy.events.store import Counters, EventQuery, Listener
 
@@ -21,11 +18,11 @@ logger = logging.getLogger(__name__)
 _CLOSED = "this store is an archive: nothing is added to it"
 
 
-class ArchivedStore:
+class ArchivedStore(ReadSide):
     """The database at `path`, read only. It counts as stored what it holds, and never tells of new events."""
 
     def __init__(self, path: Path) -> None:
-        self._reader = EventReader(path)
+        super().__init__(EventReader(path))
         self._total = 0
         self._newest: Event | None = None
 
@@ -43,25 +40,9 @@ class ArchivedStore:
         """An archive takes nothing; no request is served beside it."""
         logger.error("%s", _CLOSED)
 
-    def query(self, query: EventQuery) -> AsyncIterator[Event]:
-        """See EventStore."""
-        return self._reader.query(query)
-
-    async def count_purge(self, purge: Purge) -> Amount:
-        """See SqliteEventStore."""
-        return await amount(purge, await self._reader.way_of(purge.query), self._reader.rows)
-
     async def purge(self, purge: Purge, within_s: float) -> Purged:
         """Raises StoreError: nothing is removed."""
         raise StoreError("this store is an archive: nothing is removed from it")
-
-    async def bodies_of(self, event_id: str) -> FoundBodies | None:
-        """See EventReader."""
-        return await self._reader.bodies_of(event_id)
-
-    async def get(self, event_id: str) -> Event | None:
-        """One event by id."""
-        return await self._reader.get(event_id)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Nothing will be told."""
@@ -75,37 +56,9 @@ class ArchivedStore:
         """Events kept."""
         return self._total
 
-    async def count_between(self, spans: Sequence[tuple[int, int | None]]) -> list[int]:
-        """See CountedStore."""
-        return await self._reader.count_between(spans)
-
-    async def unpriced(self, since_ms: int) -> list[tuple[str, str, int]]:
-        """See CountedStore."""
-        return await self._reader.unpriced(since_ms)
-
-    async def way_of(self, query: EventQuery) -> tuple[int, int, Plan]:
-        """See CountedStore."""
-        return await self._reader.way_of(query)
-
-    async def not_rolled_up(self) -> int:
-        """See CountedStore."""
-        return await self._reader.not_rolled_up()
-
-    async def rollups(self, wanted: Wanted) -> Found:
-        """See CountedStore."""
-        return await self._reader.rollups(wanted)
-
-    async def figures(self, query: EventQuery, dimension: str) -> dict[str, Cell]:
-        """See EventReader."""
-        return await self._reader.figures(query, dimension)
-
     async def give_feedback(self, feedback: Feedback) -> Kept | None:
         """Raises StoreError: nothing is added."""
         raise StoreError(_CLOSED)
-
-    async def feedback_of(self, event_id: str) -> list[Feedback]:
-        """See CountedStore."""
-        return await self._reader.feedback_of(event_id)
 
     @property
     def last_timestamp_ms(self) -> int | None:

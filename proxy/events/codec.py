@@ -79,7 +79,9 @@ def _plain(event: Event, payload: bytes) -> bool:
 
 def _encoded_bytes(bodies: Bodies) -> int:
     """About what `bodies` add to a journal line, where bytes are written as base64."""
-    return sum(len(body.data) * 4 // 3 + 512 for body in (bodies.request, bodies.response) if body is not None)
+    return sum(
+        len(body.data) * 4 // 3 + 512 for body in (bodies.request, bodies.response) if body is not None
+    )
 
 
 def decode(payload: bytes) -> Event:

@@ -93,7 +93,9 @@ async def purge_some(
         last = min(high, low + STRETCH - 1)
         sql, values = plan.seqs(low, last, True, STRETCH)
         only = f" WHERE seq IN ({KEPT})" if purge.what == "bodies" else ""
-        seqs = [row[0] for row in await rows(f"SELECT seq FROM ({sql}){only} ORDER BY seq LIMIT {BATCH}", values)]
+        seqs = [
+            row[0] for row in await rows(f"SELECT seq FROM ({sql}){only} ORDER BY seq LIMIT {BATCH}", values)
+        ]
         if seqs:
             gone = await errands.run(_step(purge.what, seqs))
             events, bodies = events + gone.events, bodies + gone.bodies

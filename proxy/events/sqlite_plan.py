@@ -7,6 +7,7 @@ rarer. This asks the indexes themselves: the rarest value is the one whose nth n
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any as AnyValue
@@ -14,7 +15,9 @@ from typing import Any as AnyValue
 from proxy.events.bodies import KEPT
 from proxy.events.filter import bounds, to_sql
 from proxy.events.filter.expression import All, Any, Contains, Expression, Has, Metadata, Not, Range, Text
-from proxy.events.filter.fields import BODY
+from proxy.events.filter.fields import BODY, FREE_TEXT
+from proxy.events.filter.match import ASCII_LOWER
+from proxy.events.filter.sql import like_pattern
 from proxy.events.sqlite_indexes import INDEXES, NEVER_NULL, ONLY_WHERE, SCAN, USER_EXPRESSION
 from proxy.events.store import EventQuery
 
@@ -25,6 +28,8 @@ _MAX_VALUES = 1_000
 _DENSE = 4
 """One row in so many, or more, fits: looking at every row is no slower than an index."""
 _TOP = 2**63 - 1
+_PLAIN = re.compile(r"[A-Za-z0-9 .:-]+")
+"""Characters that JSON writes as they are, and that mean nothing to LIKE."""
 
 _WITH_BODIES = f"({KEPT}) CROSS JOIN events ON seq = event_seq WHERE 1"
 
@@ -87,7 +92,7 @@ def storable(text: str) -> str:
 
 async def plan(query: EventQuery, low: int, high: int, rows: Rows, page: int) -> Plan:
     """The cheapest way to the newest `page` events of `query` between the seqs `low` and `high`."""
-    condition, values = conditions(query)
+    condition, values = await _conditions(query, rows)
     best: tuple[Walk, ...] | None = None
     furthest = max(high - page * _DENSE, low - 1)
     candidates = _given(query) + [
@@ -109,7 +114,7 @@ async def _reach(walks: tuple[Walk, ...], low: int, high: int, rows: Rows, page:
     return int(lowest) if count == page else low - 1 - page + int(count)
 
 
-def conditions(query: EventQuery) -> tuple[str, list[AnyValue]]:
+async def _conditions(query: EventQuery, rows: Rows) -> tuple[str, list[AnyValue]]:
     """All that must hold of a row: columns are ours, values are always bound."""
     parts: list[str] = []
     values: list[AnyValue] = []
@@ -125,10 +130,37 @@ def conditions(query: EventQuery) -> tuple[str, list[AnyValue]]:
         values.append(wanted)
     # Each part for itself: SQLite then asks first what the walk holds, and opens an event only for the rest.
     for part in _parts(query.where):
-        condition, bound = to_sql(part)
+        if isinstance(part, Metadata):
+            condition, bound = _likely(part)
+            parts.append(f"+({condition})")
+            values += bound
+        condition, bound = await _free_text(part, rows) if isinstance(part, Contains) else to_sql(part)
         parts.append(f"+({condition})")
         values += bound
     return "".join(f" AND {part}" for part in parts), values
+
+
+async def _free_text(part: Contains, rows: Rows) -> tuple[str, list[AnyValue]]:
+    """As `to_sql` says it; but of columns with few values those that hold the text are looked for once, not in each row."""
+    texts: list[str] = []
+    values: list[AnyValue] = []
+    for column in FREE_TEXT:
+        known = await _distinct("events", column, rows) if column in INDEXES else None
+        if known is None:
+            texts.append(f"{column} LIKE ? ESCAPE '!'")
+            values.append(like_pattern(part.needle))
+        elif fitting := [value for value in known if part.needle in value.translate(ASCII_LOWER)]:
+            texts.append(f"{column} IN ({', '.join('?' * len(fitting))})")
+            values += fitting
+    return " OR ".join(texts), values
+
+
+def _likely(part: Metadata) -> tuple[str, list[AnyValue]]:
+    """What must hold of the metadata's text for `part` to hold: to ask it is several times as fast as to read JSON."""
+    runs = [max(_PLAIN.findall(value), key=len, default="") for value in (*part.exact, *part.globs)]
+    if not all(runs):
+        return "request_metadata <> '{}'", []
+    return " OR ".join("request_metadata LIKE ?" for _ in runs), [f"%{run}%" for run in runs]
 
 
 def _equalities(query: EventQuery) -> list[tuple[str, str]]:
@@ -171,11 +203,11 @@ async def _walks_of(part: Expression, rows: Rows) -> tuple[Walk, ...] | None:
         return await _policy_walks(part, rows)
     if isinstance(part, Text) and part.field.column in ("id", "trace"):
         return await _walk_of_prefixes(part, rows)
-    if isinstance(part, Any) and len(set(_columns(part))) > 1:
-        return await _walks_of_each(part.parts, rows)
     if isinstance(part, Has) and part.field is BODY:
         return (Walk(_WITH_BODIES, "event_seq", ()),)
     columns = set(_columns(part))
+    if isinstance(part, Any) and (len(columns) > 1 or "" in columns):
+        return await _walks_of_each(part.parts, rows)
     if len(columns) != 1:
         return None
     column = columns.pop()

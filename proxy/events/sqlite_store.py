@@ -7,13 +7,12 @@ import logging
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from proxy.base.sanitise import sanitise
 from proxy.base.worker import Worker
 from proxy.events.backlog import Backlog
-from proxy.events.bodies import FoundBodies
 from proxy.events.codec import prepare
 from proxy.events.errands import Errands
 from proxy.events.errors import StoreError
@@ -22,10 +21,9 @@ from proxy.events.feedback import Feedback, Kept
 from proxy.events.feedback_queue import FeedbackQueue
 from proxy.events.folding import Folding
 from proxy.events.journal import Journal
-from proxy.events.purge import Amount, Purge, Purged, amount, purge_some
+from proxy.events.purge import Purge, Purged, purge_some
+from proxy.events.read_side import ReadSide
 from proxy.events.retention import Limits
-from proxy.events.rollups.read import Found, Wanted
-from proxy.events.sqlite_plan import Plan
 from proxy.events.sqlite_reader import EventReader
 from proxy.events.sqlite_writer import Writer
 from proxy.events.store import Counters, EventQuery, Listener
@@ -43,7 +41,7 @@ _BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 logger = logging.getLogger(__name__)
 
 
-class SqliteEventStore:
+class SqliteEventStore(ReadSide):
     """Events in one SQLite file, with a journal directory of their own. `worker` counts for the roll-ups."""
 
     def __init__(
@@ -63,7 +61,7 @@ class SqliteEventStore:
             Backlog(self._journal) if backlog_events is None else Backlog(self._journal, backlog_events)
         )
         self._writer = Writer(path)
-        self._reader = EventReader(path)
+        super().__init__(EventReader(path))
         self._folding = Folding(path, self._writer, worker)
         self._close_within_s = close_within_s
         self._feedback = FeedbackQueue()
@@ -177,10 +175,6 @@ class SqliteEventStore:
         self._full.set()
         return await waiting
 
-    async def count_purge(self, purge: Purge) -> Amount:
-        """What `purge` would remove. Raises StoreError."""
-        return await amount(purge, await self._reader.way_of(purge.query), self._reader.rows)
-
     async def purge(self, purge: Purge, within_s: float) -> Purged:
         """Remove for about `within_s` seconds; see purge.purge_some. Raises StoreError."""
         way = await self._reader.way_of(purge.query)
@@ -196,44 +190,12 @@ class SqliteEventStore:
 
     # -- giving out
 
-    def query(self, query: EventQuery) -> AsyncIterator[Event]:
-        """The events of `query`; flat memory, short reads."""
-        return self._reader.query(query)
-
     def keep(self, limits: Limits) -> None:
         """From now on keep events within `limits`."""
         if limits != self._limits:
             self._limits = limits
             self._tidy_at = 0.0
             self._work.set()
-
-    async def way_of(self, query: EventQuery) -> tuple[int, int, Plan]:
-        """See EventReader."""
-        return await self._reader.way_of(query)
-
-    async def not_rolled_up(self) -> int:
-        """See EventReader."""
-        return await self._reader.not_rolled_up()
-
-    async def rollups(self, wanted: Wanted) -> Found:
-        """See EventReader."""
-        return await self._reader.rollups(wanted)
-
-    async def unpriced(self, since_ms: int) -> list[tuple[str, str, int]]:
-        """See EventReader."""
-        return await self._reader.unpriced(since_ms)
-
-    async def feedback_of(self, event_id: str) -> list[Feedback]:
-        """See EventReader."""
-        return await self._reader.feedback_of(event_id)
-
-    async def bodies_of(self, event_id: str) -> FoundBodies | None:
-        """See EventReader."""
-        return await self._reader.bodies_of(event_id)
-
-    async def get(self, event_id: str) -> Event | None:
-        """One event by id."""
-        return await self._reader.get(event_id)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each batch once it is committed; returns what ends that."""
@@ -253,10 +215,6 @@ class SqliteEventStore:
     def total(self) -> int:
         """Events in the database (kept as a number, not counted anew)."""
         return self._writer.total
-
-    async def count_between(self, spans: Sequence[tuple[int, int | None]]) -> list[int]:
-        """How many events arrived in each span of milliseconds since 1970; an end of None is open."""
-        return await self._reader.count_between(spans)
 
     @property
     def last_timestamp_ms(self) -> int | None:

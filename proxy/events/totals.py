@@ -5,9 +5,10 @@ Fed with what the store has stored, so the counts are those of the events, and n
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from proxy.events import totals_families as of
@@ -30,6 +31,8 @@ class Histogram:
 
     counts: list[int]
     sum: float = 0.0
+    low: float = math.inf
+    high: float = -math.inf
 
     @property
     def count(self) -> int:
@@ -95,7 +98,7 @@ class TrafficTotals:
         return Copy(
             {family: dict(cells) for family, cells in self._counters.items()},
             {
-                family: {labels: Histogram(list(cell.counts), cell.sum) for labels, cell in cells.items()}
+                family: {labels: replace(cell, counts=list(cell.counts)) for labels, cell in cells.items()}
                 for family, cells in self._histograms.items()
             },
         )
@@ -181,3 +184,7 @@ class TrafficTotals:
             cell = cells.setdefault(labels, Histogram([0] * (len(family.bounds) + 1)))
         cell.counts[bisect_left(family.bounds, value)] += 1
         cell.sum += value
+        if value < cell.low:
+            cell.low = value
+        if value > cell.high:
+            cell.high = value

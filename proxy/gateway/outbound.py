@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from proxy.gateway.dialects import Outbound, client_dialect, outbound_dialect
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.guard import Headers
-from proxy.gateway.runtime import Runtime
+from proxy.gateway.runtime import Runtime, Traces
 from proxy.upstream.targets import Target
 from proxy.upstream.transport import Call
 from proxy.wire.chat import ParsedRequest
@@ -132,11 +132,24 @@ def upstream_headers(
         *target.spec.headers.items(),
         *_credentials(exchange, target, dialect),
     ]
+    if runtime.traces is not None and not exchange.recorded:
+        own += _trace_headers(runtime.traces, exchange, headers)
     ours = {name.lower() for name, _ in own}
     kept = [header for header in headers if header[0] not in ours]
     if dialect == "anthropic" and all(name.lower() != "anthropic-version" for name, _ in (*kept, *own)):
         own.append(("anthropic-version", ANTHROPIC_VERSION))
     return kept + own
+
+
+def _trace_headers(traces: Traces, exchange: Exchange, kept: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The span of this attempt in place of the client's; its vendors' state goes with it, but never alone."""
+    parent = exchange.trace_context()
+    header = traces.outgoing(parent, exchange.id, exchange.attempts + 1)
+    if header is None:
+        return []
+    if parent is None:
+        kept[:] = [pair for pair in kept if pair[0] != "tracestate"]
+    return [("traceparent", header)]
 
 
 def _credentials(exchange: Exchange, target: Target, dialect: Dialect) -> Sequence[tuple[str, str]]:

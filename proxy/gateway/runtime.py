@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Literal, Protocol
 
 from proxy.base.secret import Secret, SecretDigest
+from proxy.base.trace_context import TraceContext
 from proxy.events.event import Event
 from proxy.policy.plan import Plan
 from proxy.policy.schema import PolicyFile, effective_targets
@@ -29,6 +30,13 @@ class Recorder(Protocol):
 
     def append(self, event: Event) -> None:
         """Accept one event."""
+
+
+class Traces(Protocol):
+    """Who exports the spans of requests."""
+
+    def outgoing(self, parent: TraceContext | None, request_id: str, attempt: int) -> str | None:
+        """The `traceparent` of an attempt (1, 2, ...); None: what the client sent is passed on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,8 @@ class Runtime:
     body_s: float = 60.0
     """Seconds a request body may take to come."""
     max_body: int = 32 * 1024 * 1024
+    traces: Traces | None = None
+    """None: a client's trace context is passed on as it came."""
     retry_rules: RetryRules = DEFAULT_RULES
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
     breakers: Breakers = field(default_factory=Breakers)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
 from proxy.base.sanitise import sanitise
 from proxy.control.hub import TargetView
+from proxy.events.otel.child import Place
 from proxy.gateway.recorder import RefusalSampler
 from proxy.gateway.runtime import Runtime, Snapshot
 from proxy.prices.listing import Priced, priced
@@ -53,6 +55,19 @@ class RuntimeView:
     def prices(self) -> Sequence[Priced]:
         """Every model that is served by name, at each of its targets, with its price."""
         return snapshot_prices(self._runtime.snapshot)
+
+
+def places(runtime: Runtime) -> dict[str, Place]:
+    """Where each target of the running version is."""
+    found = {}
+    for target in runtime.routes.targets:
+        parts = urlsplit(str(target.base or target.spec.base_url or ""))
+        try:
+            port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        except ValueError:
+            port = None
+        found[target.id] = Place(target.provider, parts.hostname, port)
+    return found
 
 
 def snapshot_prices(snapshot: Snapshot | None) -> list[Priced]:

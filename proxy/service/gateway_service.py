@@ -20,6 +20,9 @@ from proxy.control.auth import Token, load_tokens
 from proxy.control.hub import GatewayInfo, Hub
 from proxy.events.errors import StoreError
 from proxy.events.live_metrics import LiveMetrics
+from proxy.events.otel.child import Identity
+from proxy.events.otel.export import CLOSE_WITHIN_S, NoExport, OtelExport
+from proxy.events.otel.settings import read_settings, variables
 from proxy.events.recent_units import RecentUnits
 from proxy.events.retention import Limits
 from proxy.events.sqlite_store import SqliteEventStore
@@ -32,7 +35,7 @@ from proxy.policy.diagnostics import Diagnostic
 from proxy.policy.lint import Surroundings
 from proxy.policy.plan import SplitPlan
 from proxy.prices.known import price_known
-from proxy.service.data_plane_view import RuntimeView
+from proxy.service.data_plane_view import RuntimeView, places
 from proxy.service.options import ServiceOptions, is_loopback, join_address, split_address
 from proxy.service.state_dir import RunRecord, StateDir
 from proxy.upstream.aiohttp_transport import AiohttpTransport
@@ -75,6 +78,7 @@ class GatewayService:
         self._totals = TrafficTotals()
         self.runtime = Runtime(recorder=self._store, transport=self._transport)
         self._data_plane = DataPlane(self.runtime)
+        self._export = self._make_export()
         self.config = ConfigManager(
             options.policy_path.absolute(), self._versions, self._surroundings, self._version_applied
         )
@@ -90,6 +94,7 @@ class GatewayService:
             state_dir=options.state_dir.absolute(),
             worker=worker,
             totals=self._totals,
+            export=self._export,
         )
         self._tokens: tuple[Token, ...] = ()
         self._listeners: list[Listener] = []
@@ -125,6 +130,7 @@ class GatewayService:
         self._tokens = load_tokens(self._options.state_dir, env_token.reveal() if env_token else None)
         # What a crash left in the journal is stored at the start: it is counted like what comes after it.
         self._store.subscribe(self._totals.observe_all)
+        self._start_export()
         await self._store.start()
         await self._warm()
         self._store.subscribe(self.metrics.observe_all)
@@ -153,6 +159,8 @@ class GatewayService:
         await self.config.stop()
         await self._transport.close()
         await self._store.close()
+        if isinstance(self._export, OtelExport):
+            await self._export.close(min(CLOSE_WITHIN_S, max(1.0, drain_s)))
         await self._versions.close()
         self.info.state = "stopped"
         self._state.withdraw(self.info.pid)
@@ -172,6 +180,25 @@ class GatewayService:
         if self.config.running is None and not self._options.allow_broken_start:
             file = self.config.file
             raise StartError(f"{self.config.path} cannot run: {file.reason}", tuple(file.diagnostics))
+
+    def _make_export(self) -> OtelExport | NoExport:
+        settings = read_settings(self._options.env)
+        if settings is None:
+            return NoExport("off: OTEL_EXPORTER_OTLP_ENDPOINT is not set")
+        if isinstance(settings, str):
+            return NoExport(settings)
+        identity = Identity(package_version("ktui"), self.runtime.instance)
+        return OtelExport(
+            settings, variables(self._options.env), identity, self._totals, lambda: places(self.runtime)
+        )
+
+    def _start_export(self) -> None:
+        if isinstance(self._export, OtelExport):
+            self._store.subscribe(self._export.observe_all)
+            self.runtime.traces = self._export
+            self._export.start()
+        elif read_settings(self._options.env) is not None:
+            self.info.notices.append(self._export.state().text)
 
     async def _warm(self) -> None:
         query = EventQuery(since_ms=now_ms() - WARM_MS, limit=_WARM_EVENTS)

@@ -50,7 +50,10 @@ async def test_a_whole_answer(keeping: Gateway) -> None:
     reply = await keeping.ask(ASK)
     bodies = kept(keeping)
     assert bodies.request is not None and bodies.response is not None
-    assert (bodies.request.data, bodies.request.content_type) == (json.dumps(ASK).encode(), "application/json")
+    assert (bodies.request.data, bodies.request.content_type) == (
+        json.dumps(ASK).encode(),
+        "application/json",
+    )
     assert (bodies.response.data, bodies.response.content_type) == (reply.body, "application/json")
     assert not bodies.request.truncated and not bodies.response.truncated
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
-from collections import defaultdict
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -164,6 +163,8 @@ async def test_measures_are_what_they_say(tmp_path: Path) -> None:
     assert answer["unpriced_models"] == [{"model": "free", "requests": 1}]
     assert answer["calendar"]["today"] == answer["calendar"]["month_so_far"] == "0.004"
     assert answer["calendar"]["projection"]["basis"] == "too_early"
+    assert answer["calendar"]["yesterday"] is None, "nothing was recorded then, which is not the sum 0"
+    assert answer["calendar"]["first"] == now // 60_000 * 60
     assert bad.status_code == 400 and "group_by must be one of" in bad.text
 
 

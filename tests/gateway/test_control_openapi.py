@@ -109,6 +109,7 @@ async def everything(running: Running, control: httpx.AsyncClient) -> list[tuple
         await ask("POST", "/v1/events/{id}/feedback", {"id": event}, json=said, headers=key)
     await ask("POST", "/v1/feedback", json={"event_id": event, "score": 1}, headers={"Idempotency-Key": "l"})
     await ask("POST", "/v1/feedback", json={"event_id": event, "score": 1})
+    await ask("GET", "/metrics", headers={"x-kt-at": "2026-01-01T00:00:00Z"})
     for path in ("/healthz", "/readyz", "/v1/openapi.json", "/v1/status", "/v1/targets", "/v1/models",
                  "/v1/metrics/summary", "/v1/config", "/v1/config/versions", "/v1/splits", "/v1/events",
                  "/v1/events/fields", "/v1/prices"):  # fmt: skip

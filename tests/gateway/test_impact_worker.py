@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.control.jobs import DraftError, clean_plan, portable
 from proxy.base.worker import Worker, WorkerError
+from proxy.control.jobs import DraftError, clean_plan, portable
 from proxy.events.errors import StoreError
 from proxy.events.recorded_requests import read_requests
 from proxy.policy.lint import Surroundings

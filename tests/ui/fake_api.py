@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import fake_cost
 import fake_events
 import httpx
 
@@ -228,6 +229,7 @@ class FakeGateway:
         """While true a search stops after its first slice, and goes on when this is false again."""
         self._queues: list[asyncio.Queue[bytes | None]] = []
         self._tails: list[tuple[asyncio.Queue[bytes | None], dict[str, str]]] = []
+        self.cost = fake_cost.FakeCost(POLICY)
         self.status = self._first_status()
 
     def link(self) -> GatewayLink:
@@ -339,6 +341,10 @@ class FakeGateway:
             return httpx.Response(200, json={"splits": self.status["splits"]})
         if path == "/v1/config":
             return httpx.Response(200, json=self._config(), headers={"etag": f'"{self.hash}"'})
+        if path == "/v1/cost":
+            return httpx.Response(200, json=self.cost.answer(params["window"], params["group_by"]))
+        if path == "/v1/cost/advice":
+            return httpx.Response(200, json=self.cost.advice())
         if path == "/v1/metrics/series":
             self.series_asked.append(params)
             return httpx.Response(200, json=self._series(params["metric"]))

@@ -64,6 +64,10 @@ def seqs(app: KtuiApp) -> list[int]:
     return [table(app).rows[i].seq for i in range(len(table(app).rows))]
 
 
+async def more_than(pilot: Pilot[None], app: KtuiApp, count: int) -> None:
+    await until(pilot, lambda: len(table(app).rows) > count)
+
+
 async def typed(pilot: Pilot[None], words: str) -> None:
     """Types a filter and sends it."""
     await pilot.press("slash")
@@ -150,8 +154,7 @@ async def test_older_pages_come_without_moving_the_picture() -> None:
         lines = text(app).splitlines()[8:21]
         while seqs(app)[0] > 1:
             region(app).load_older(region(app).listing)
-            before = len(table(app).rows)
-            await until(pilot, lambda before=before: len(table(app).rows) > before)
+            await more_than(pilot, app, len(table(app).rows))
             assert text(app).splitlines()[8:21] == lines
             assert at(app) == held
         await pilot.press("g")
@@ -274,3 +277,19 @@ async def test_saved_filters_are_in_the_palette() -> None:
         await until(pilot, lambda: "Filter: broken" in text(app) and "status:503" in text(app))
         await pilot.press("enter")
         await until(pilot, lambda: app.pane().place == "live" and region(app).filter_text == "status:503")
+
+
+async def test_the_mouse_types_toggles_and_turns_pages() -> None:
+    app = app_of(gateway(1_200))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: len(table(app).rows) == 500)
+        await pilot.click("#filter", offset=(4, 0))
+        await until(pilot, lambda: region(app).line.typing)
+        await typed(pilot, "status:503")
+        await until(pilot, lambda: "503" in region(app).filter_text)
+        await pilot.click("#filter-state", offset=(4, 0))
+        await until(pilot, lambda: region(app).filter_text == "")
+        for _ in range(110):
+            table(app)._wheel(-3)
+        await until(pilot, lambda: len(table(app).rows) == 1_000 and not table(app).following)
+        assert seqs(app)[0] == 201

@@ -103,7 +103,7 @@ async def test_what_does_not_fit_is_named_and_defaults_and_undo_work() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(app, pilot)
         await pilot.press("o")
-        await until(pilot, lambda: "no room for ttft, in, decision, why" in screen_text(app))
+        await until(pilot, lambda: "no room for ttft, in, decision: a wider" in screen_text(app))
         await pilot.press("space")
         await until(pilot, lambda: "time" not in [c.name for c in table(app).columns.columns])
         await pilot.press("u")

@@ -34,9 +34,8 @@ def words_of(command: str) -> list[str]:
 
 
 def test_curl_is_one_safe_command_without_a_key() -> None:
-    body = json.dumps(
-        {"model": "x", "messages": [{"role": "user", "content": "it's $(rm) \x1b]52;c;x\x07 é\u202e"}]}
-    )
+    told = "it's $(rm) \x1b]52;c;x\x07 \x9b é\u202e"
+    body = json.dumps({"model": "x", "messages": [{"role": "user", "content": told}]}, ensure_ascii=False)
     command = curl(row(stream=True), "127.0.0.1:41002", body)
     assert command.isascii() and "\x1b" not in command and "\x07" not in command
     words = words_of(command)

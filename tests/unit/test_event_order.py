@@ -7,8 +7,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktui.answers import EventRow, Try
+from ktui.answers import Bodies, Body, EventRow, Try
 from ktui.column_registry import BY_ID, DEFAULTS, KINDS, chosen, cost_per_1k, tokens_per_s
+from ktui.event_details import body_lines, details
 from ktui.event_sort import Order, SortedRows, in_order, next_order, picked
 from ktui.themes import default_palette
 from ktui.waterfall import bar, spans
@@ -182,3 +183,36 @@ def test_a_bar_never_leaves_its_room(start: float, length: float, whole: float, 
     item = spans(row(1, latency_ms=length, attempts=1, overhead_us=start * 1_000))[0]
     before, cells = bar(item, whole, width)
     assert before >= 0 and cells >= 0 and before + cells <= width
+
+
+def test_bodies_are_shown_or_it_is_said_why_not() -> None:
+    kept = Bodies(Body(20, True, "application/json", 'a\x1b[2J"\nb\tc'), Body(3, False, None, None, "AAAA"))
+    text = "\n".join(line.plain for line in body_lines(kept, "", STYLE, 60))
+    assert "request 20 bytes" in text and "only its beginning was kept" in text and "not text" in text
+    assert "\x1b" not in text and "\t" not in text and "\nb   c" in text
+    assert "none was kept" in "\n".join(line.plain for line in body_lines(Bodies(), "", STYLE, 60))
+    assert body_lines(None, "not kept: bodies are off", STYLE, 60)[-1].plain == "not kept: bodies are off"
+    long = Bodies(Body(10, False, None, "x\n" * 500))
+    lines = body_lines(long, "", STYLE, 60)
+    assert len(lines) < 80 and any("left out here" in line.plain for line in lines)
+
+
+def test_details_say_unknown_and_never_zero() -> None:
+    asked = row(
+        1, model="m", status=200, usage_status="unknown", cost_status="unpriced", latency_ms=5.0, attempts=1
+    )
+    text = "\n".join(line.plain for line in details(asked, None, STYLE, 90))
+    assert "in unknown" in text and "out unknown" in text and "cost unpriced" in text
+    assert "price the model has no price" in text and "not recorded" in text
+    assert "parameters dropped none" in text and "policies in order none acted" in text
+    refused = row(
+        1,
+        status=403,
+        decision="block",
+        policies_triggered=("guard",),
+        attempts=0,
+        latency_ms=2.0,
+        usage_status="none",
+    )
+    text = "\n".join(line.plain for line in details(refused, None, STYLE, 90))
+    assert "nothing went upstream" in text and "block guard" in text and "1 guard" in text

@@ -44,6 +44,7 @@ def mixed(number: int) -> list[Event]:
             "unit_digest": f"{source.randrange(40):032x}",
             "config_version": source.choice(("3fa9c1e0", "77aa0011")),
             "policies_triggered": source.choice(([], [], ["ab"], ["cheap", "ab"], ["cheap"])),
+            "request_metadata": source.choice(({}, {"team": "blue"}, {"team": "BLUE"}, {"team": 'a "b" é'})),
             # Stored when it ended: arrivals are not in order.
             "timestamp_ms": T0 + index * 1_000 - source.choice((0, 0, 0, 300_000)),
         }
@@ -107,11 +108,20 @@ FILTERS = (
     "model:nothing",
     "model:o3 and latency>1s",
     "timeout model:gpt-4o-mini",
+    "TIME status:503",
+    "AB-",
+    "not AB-A",
     "id:0000012",
     "id:0",
     "not id:0000012 and status:503",
     "key:batch or error:timeout",
     "policy:cheap or status:5xx or id:00000003",
+    "policy:cheap or policy:a?",
+    "metadata.team:blue",
+    "metadata.team:*lu*,x",
+    """metadata.team:'a "b" é' status:503""",
+    "metadata.team:*",
+    "not metadata.team:blue and status:503",
     "(policy:cheap or decision:block) and not key:batch and latency>=0",
 )
 
@@ -167,6 +177,7 @@ async def explained(
         ("key:nobody", "events_key"),
         ("user:u-1", "events_user (<expr>=? AND rowid>? AND rowid<?)"),
         ("version:3fb and decision:block", None),
+        ("user:u-1 or decision:block", "events_decision (decision=? AND rowid>? AND rowid<?)"),
         ("policy:none-such", "PRIMARY KEY (policy=? AND event_seq>? AND event_seq<?)"),
     ],
 )

@@ -21,9 +21,10 @@ from proxy.events import folding
 from proxy.events.event import Event
 from proxy.events.feedback import Feedback
 from proxy.events.rollups.cells import COUNTS, DAY_MS, DIMENSIONS, GRAINS, HOUR_MS, MINUTE_MS
-from proxy.events.rollups.fold import _USERS_BEFORE_CUT, OTHER, TOP_USERS
+from proxy.events.rollups.fold import _USERS_BEFORE_CUT, COUNTED_AWAY, OTHER, TOP_USERS
 from proxy.events.rollups.read import Wanted, spans
 from proxy.events.sqlite_store import SqliteEventStore
+from proxy.events.sqlite_writer import Writer
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -219,6 +220,25 @@ async def test_many_events_are_counted_by_the_worker(tmp_path: Path) -> None:
         await same_as_events(store, events, since_ms=0, until_ms=None)
     finally:
         await store.close()
+        await worker.close()
+
+
+async def test_a_backlog_is_folded_without_a_pause(tmp_path: Path) -> None:
+    """Batch after batch while there is more: waiting between full ones, it would never catch up under load."""
+    writer, worker, wake = Writer(tmp_path / "events.db"), Worker(), asyncio.Event()
+    await writer.open()
+    many = 2 * COUNTED_AWAY + 100
+    await writer.write([make_event(timestamp_ms=T0 + n) for n in range(many)])
+    rounds = folding.Folding(tmp_path / "events.db", writer, worker)
+    try:
+        wake.set()
+        while mark(tmp_path) < many:
+            await asyncio.wait_for(wake.wait(), 10)
+            wake.clear()
+            await rounds.step(wake)
+    finally:
+        rounds.close()
+        await writer.close()
         await worker.close()
 
 

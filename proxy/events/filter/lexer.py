@@ -56,6 +56,9 @@ def words(text: str) -> list[Word]:
     """The words of `text`, ended by one of kind `end`. Raises FilterError."""
     if len(text) > LONGEST:
         raise FilterError(f"a filter may have {LONGEST} characters", LONGEST, len(text))
+    if "\0" in text:
+        place = text.index("\0")
+        raise FilterError("a filter cannot have a NUL character", place, place + 1)
     found: list[Word] = []
     place = 0
     while place < len(text):

@@ -22,7 +22,7 @@ from proxy.events.filter.expression import (
 from proxy.events.filter.fields import BODY, FREE_TEXT
 
 Test = Callable[[Event], bool]
-_UPPER = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+ASCII_LOWER = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
 
 def matcher(expression: Expression) -> Test:
@@ -49,7 +49,7 @@ def matcher(expression: Expression) -> Test:
             return lambda event: getattr(event, column) is not None
         case Contains(needle):
             return lambda event: any(
-                needle in (getattr(event, column) or "").translate(_UPPER) for column in FREE_TEXT
+                needle in (getattr(event, column) or "").translate(ASCII_LOWER) for column in FREE_TEXT
             )
         case Metadata(key, exact, globs):
             fits = _fitting(exact, globs)

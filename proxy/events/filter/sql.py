@@ -41,7 +41,7 @@ def to_sql(expression: Expression) -> Sql:
         case Contains(needle):
             # LIKE folds the case of ASCII letters only, as the test of a single event does.
             text = " OR ".join(f"{column} LIKE ? ESCAPE '!'" for column in FREE_TEXT)
-            return f"({text})", [_pattern(needle)] * len(FREE_TEXT)
+            return f"({text})", [like_pattern(needle)] * len(FREE_TEXT)
         case Metadata():
             return _metadata(expression)
         case _:
@@ -154,7 +154,7 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _pattern(needle: str) -> str:
+def like_pattern(needle: str) -> str:
     """A LIKE pattern for texts that contain `needle`."""
     plain = _clean(needle).replace("!", "!!").replace("%", "!%").replace("_", "!_")
     return f"%{plain}%"
