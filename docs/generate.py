@@ -16,6 +16,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin
 
 from lint_reference import lint_reference
+from observability_reference import observability_reference
 from pydantic.fields import FieldInfo
 
 from proxy.events import event as event_module
@@ -206,6 +207,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "events.md": event_reference,
     "filter.md": filter_reference,
     "lint.md": lambda: lint_reference(BANNER),
+    "observability.md": lambda: observability_reference(BANNER),
 }
 
 

@@ -153,8 +153,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """GET /v1/cost/advice. `complete`: all requests of the window were looked at."""
+    """GET /v1/cost/advice. `complete`: all requests of the window were looked at; `version`: what the drafts change."""
 
+    version: str = ""
     requests: int = 0
     complete: bool = True
     covered_s: int = 0

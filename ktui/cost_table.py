@@ -51,9 +51,8 @@ class Column:
     width: int
     value: Value | None
     words: Callable[[CostRow], str]
-    narrow: bool = False
-    """Whether a narrow screen has it, and how its title reads there."""
     short: str = ""
+    """How its title reads on a narrow screen."""
 
 
 def _number(text: str | None) -> float | None:
@@ -106,6 +105,11 @@ COLUMNS = (
 )  # fmt: skip
 """In the order they stand; the name of the group comes before them."""
 _NARROW_WIDTHS = {"requests": 10, "bar": 4, "per request": 9}
+_WIDE = 97
+_NAME = 22
+"""Cells the name of a group has at least, as long as there is another column to give up."""
+_GIVEN_UP = ("out/in", "per quality point", "per success", "trend", "bar", "per 1k tokens", "per request", "share")
+"""Columns in the order in which they go when the screen gets narrow."""
 SORTS = ("spend", *(c.name for c in COLUMNS if c.value is not None and c.name != "spend"), "name")
 """What rows can be sorted by, in the order `s` goes through."""
 
@@ -137,13 +141,14 @@ def rows_of(cost: Cost, sort: str, *, reverse: bool) -> list[CostRow]:
 
 
 def _layout(width: int) -> tuple[int, list[tuple[Column, int]]]:
-    wide = width >= 100 - 3
-    chosen = [
-        (column, column.width if wide else _NARROW_WIDTHS.get(column.name, column.width))
-        for column in COLUMNS
-        if wide or column.narrow
-    ]
-    return max(width - sum(size for _, size in chosen), 12), chosen
+    """The width of the name, and the columns that fit beside it."""
+    narrow = width < _WIDE
+    chosen = [(column, _NARROW_WIDTHS.get(column.name, column.width) if narrow else column.width) for column in COLUMNS]
+    for name in _GIVEN_UP:
+        if width - sum(size for _, size in chosen) >= _NAME:
+            break
+        chosen = [(column, size) for column, size in chosen if column.name != name]
+    return max(width - sum(size for _, size in chosen), 1), chosen
 
 
 def title_line(app: object, dimension: str, width: int, sort: str, *, reverse: bool) -> Text:
@@ -152,7 +157,7 @@ def title_line(app: object, dimension: str, width: int, sort: str, *, reverse: b
     arrow = " ↑" if reverse != (sort == "name") else " ↓"
     line = Text(no_wrap=True, end="", style=role(app, "muted"))
     line.append(cell(dimension + (arrow if sort == "name" else ""), room))
-    narrow = width < 97
+    narrow = width < _WIDE
     for column, size in chosen:
         title = (column.short or column.title) if narrow else column.title
         sorted_by = column.name == sort

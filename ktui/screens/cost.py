@@ -43,6 +43,8 @@ RENEW_S = 10.0
 """Seconds after which the figures are asked for again."""
 ADVISE_S = 120.0
 """The same for advice, which takes a replay."""
+_BESIDE = 112
+"""Cells from which on the kinds of spend stand beside the bars."""
 _HINT = "enter writes it as a draft on screen 2, where ctrl+s shows its impact"
 
 
@@ -136,12 +138,12 @@ class CostPane(CostActions):
         if shown and self.state.frozen_at is None:
             self.load()
 
-    def load(self) -> None:
-        """Ask for what is shown now."""
+    def load(self, *, advice: bool = False) -> None:
+        """Ask for what is shown now; `advice` also when it is not due."""
         # The next round counts from here, so that a slow answer is not asked for twice.
         self._asked_at = time.monotonic()
         self._load()
-        stale = time.monotonic() - self._advised_at >= ADVISE_S
+        stale = advice or time.monotonic() - self._advised_at >= ADVISE_S
         if self.cost is not None and (stale or self._advised_for != self.window):
             self._load_advice()
 
@@ -185,7 +187,8 @@ class CostPane(CostActions):
     # -- drawing
 
     def on_resize(self) -> None:
-        """Sentences and regions follow the room."""
+        """Sentences and regions follow the room; where the bars have none beside the kinds, those go."""
+        self.set_class(self.app.size.width < _BESIDE, "-close")
         self._show()
 
     @property

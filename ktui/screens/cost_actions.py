@@ -16,6 +16,7 @@ from ktui.cost_answers import Advice, Cost, Finding
 from ktui.cost_chart_words import MEASURES
 from ktui.cost_table import SORTS, CostRow, table_file
 from ktui.cost_words import GROUPINGS, USUAL, WINDOWS
+from ktui.draft import file_of
 from ktui.export import ExportError, target_of
 from ktui.link import GatewayLink
 from ktui.screens.cost_row import CostRowScreen
@@ -83,8 +84,8 @@ class CostActions(Pane):
         """Whether the findings stand in place of the table."""
         raise NotImplementedError
 
-    def load(self) -> None:
-        """Ask for what is shown now."""
+    def load(self, *, advice: bool = False) -> None:
+        """Ask for what is shown now; `advice` also when it is not due."""
         raise NotImplementedError
 
     def show_rows(self) -> None:
@@ -185,7 +186,11 @@ class CostActions(Pane):
         event.stop()
         app, finding = self.app, self.findings.current
         if event.source is self.findings:
-            if finding is not None and isinstance(app, Destinations):
+            config = self.state.config
+            if self.advice is None or config is None or file_of(config)[1] != self.advice.version:
+                self.say("the policy file is another now: the findings are looked for again")
+                self.load(advice=True)
+            elif finding is not None and isinstance(app, Destinations):
                 words = f"draft of the finding: policy {sanitise(finding.policy, 60)} · ctrl+s shows its impact and asks"
                 app.show_draft(finding.text, words)
         elif self.cost is not None and self.list.current is not None:

@@ -255,7 +255,8 @@ class HeaderLines:
         fields: list[Field] = []
         if status is not None:
             total = status.events.total if status.events.total is not None else status.events.stored
-            fields.append(Field("stored", (self._t((f"{total:,} stored", "muted")), Text()), 0))
+            # Its dot goes with it when it is dropped, for it is the first to be.
+            fields.append(Field("stored", (self._t((f"{total:,} stored · ", "muted")), Text()), 0))
         badges = [sanitise(badge, 40) for badge in (status.badges if status is not None else ())]
         if state.attached:
             badges.append(f"attached {sanitise(state.attached, 40)}")
@@ -286,5 +287,5 @@ class HeaderLines:
             dot = self._t((" · ", "muted")) if started else Text()
             forms = tuple(dot.copy().append_text(form) if form.cell_len else form for form in field.forms)
             result.append(Field(field.name, forms, 0))
-            started = True
+            started = field.name != "stored"
         return result

@@ -12,6 +12,7 @@ from typing import Any
 
 from proxy.base.money import to_decimal_string
 from proxy.base.sanitise import sanitise
+from proxy.config.state import text_hash
 from proxy.control.jobs import DraftError, Pricer, clean_plan
 from proxy.control.quality_words import Scores, verdict
 from proxy.events.recorded_requests import read_requests
@@ -82,6 +83,7 @@ def advice(store: Path, wanted: AdviceWanted, surroundings: Surroundings) -> dic
     search = _Search(wanted, policy_file, surroundings, requests)
     moments = [one.timestamp_ms for one in requests]
     return {
+        "version": text_hash(wanted.text),
         "from": wanted.since_ms // 1_000,
         "to": (wanted.until_ms or wanted.now_ms) // 1_000,
         "requests": len(requests),

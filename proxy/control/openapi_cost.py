@@ -96,6 +96,7 @@ COST: dict[str, Schema] = {
     ),
     "Advice": obj(
         {
+            "version": said(TEXT, "Hash of the text that the drafts are changes of."),
             "from": _SECONDS,
             "to": _SECONDS,
             "requests": said(WHOLE, "That were looked at."),

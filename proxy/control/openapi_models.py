@@ -263,7 +263,9 @@ COMPONENTS: dict[str, Schema] = {
     ),
     "Split": obj(_SPLIT),
     "Target": obj(_TARGET),
-    "Telemetry": said(obj(_TELEMETRY, tuple(_TELEMETRY)[2:]), "The OpenTelemetry export; counts are requests."),
+    "Telemetry": said(
+        obj(_TELEMETRY, tuple(_TELEMETRY)[2:]), "The OpenTelemetry export; counts are requests."
+    ),
     "Diagnostic": obj(_DIAGNOSTIC),
     "Config": obj(
         {

@@ -152,7 +152,7 @@ async def _free_text(part: Contains, rows: Rows) -> tuple[str, list[AnyValue]]:
         elif fitting := [value for value in known if part.needle in value.translate(ASCII_LOWER)]:
             texts.append(f"{column} IN ({', '.join('?' * len(fitting))})")
             values += fitting
-    return " OR ".join(texts), values
+    return " OR ".join(texts) or "0", values
 
 
 def _likely(part: Metadata) -> tuple[str, list[AnyValue]]:

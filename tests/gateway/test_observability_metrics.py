@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -114,6 +115,16 @@ async def test_a_flood_of_refusals_is_counted_although_not_recorded(running: Run
     async with running.control() as control:
         samples = await scraped(control)
     assert total(samples, "ktui_refusals_unrecorded_total", error="method_not_allowed") >= 10
+
+
+async def test_every_name_is_one_of_the_documents(running: Running) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "observability.md").read_text()
+    await running.ask(2)
+    async with running.control() as control:
+        scraped_text = (await control.get("/metrics")).text
+    names = {line.split()[2] for line in scraped_text.splitlines() if line.startswith("# TYPE ")}
+    own = {name for name in names if not name.startswith("process_")}
+    assert own == set(re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE))
 
 
 async def test_openmetrics_is_spoken_to_those_who_ask_for_it(running: Running) -> None:

@@ -344,6 +344,7 @@ class FakeGateway:
         if path == "/v1/cost":
             return httpx.Response(200, json=self.cost.answer(params["window"], params["group_by"]))
         if path == "/v1/cost/advice":
+            self.cost.version = self._config()["file"]["hash"]
             return httpx.Response(200, json=self.cost.advice())
         if path == "/v1/metrics/series":
             self.series_asked.append(params)

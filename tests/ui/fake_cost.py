@@ -46,6 +46,8 @@ class FakeCost:
         self.overlap_groups = ("policy",)
         self.first = int(NOW.timestamp()) - 20 * 86_400
         self.spend = "5142.39"
+        self.version = ""
+        """Hash of the text the drafts are changes of; the fake gateway sets it."""
         self.asked: list[tuple[str, str]] = []
 
     def answer(self, window: str, group_by: str) -> dict[str, Any]:
@@ -117,7 +119,7 @@ class FakeCost:
         ]  # fmt: skip
         end = int(NOW.timestamp())
         return {
-            "from": end - 604_800, "to": end, "requests": 20_000, "complete": False, "covered_s": 604_800,
+            "version": self.version, "from": end - 604_800, "to": end, "requests": 20_000, "complete": False, "covered_s": 604_800,
             "findings": found if self.findings and not self.empty else [], "took_ms": 900.0,
         }  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,21 @@ async def test_a_finding_becomes_a_draft_and_never_overwrites_one() -> None:
         await pilot.press("enter")
         await pilot.pause(0.2)
         assert pane.shown and policy.draft.text.endswith("# mine\n")
+
+
+async def test_a_finding_of_another_text_is_no_draft() -> None:
+    """Its draft would take back what was applied meanwhile."""
+    fake = FakeGateway()
+    app = KtuiApp(fake.link())
+    async with app.run_test(size=WIDE) as pilot:
+        pane = await opened(app, pilot)
+        pane.findings.focus()
+        advice = pane.advice
+        assert advice is not None
+        pane.advice = replace(advice, version="another")
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: pane.advice is not None and pane.advice.version != "another")
+        assert pane.shown and not app.query_one(PolicyPane).has_draft
 
 
 async def test_a_row_opens_and_the_table_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
