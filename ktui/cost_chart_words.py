@@ -9,6 +9,8 @@ from ktui.cost_answers import Along, Cost
 from ktui.number_words import request_cost, sum_cost
 from ktui.widgets.spend_chart import Bars
 
+_TOLD_S = 27 * 86_400
+"""How far back the gateway tells when its first request came."""
 Values = Callable[[Along], tuple[float | None, ...]]
 
 
@@ -55,8 +57,14 @@ MEASURES: tuple[tuple[str, str, Values, Callable[[float], str]], ...] = (
 def bars_of(cost: Cost, measure: int) -> Bars:
     """The bars of one measure."""
     _, _, values, label = MEASURES[measure]
-    along = cost.spend
-    return Bars(along.times, values(along), along.step_s, label)
+    along, first = cost.spend, cost.calendar.first
+    drawn = values(along)
+    # Before the first request nothing was recorded, which is not the sum 0. Only the last days are told.
+    if first is not None and first > cost.calendar.now - _TOLD_S:
+        drawn = tuple(
+            value if at + along.step_s > first else None for at, value in zip(along.times, drawn, strict=True)
+        )
+    return Bars(along.times, drawn, along.step_s, label)
 
 
 def step_words(step_s: int) -> str:

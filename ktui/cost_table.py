@@ -79,18 +79,18 @@ def _ratio(row: CostRow) -> str:
 
 
 COLUMNS = (
-    Column("requests", "requests", 11, lambda row: row.measures.requests, lambda row: count(row.measures.requests), True),
-    Column("spend", "spend", 12, lambda row: _number(row.measures.spend), _spend, True),
-    Column("share", "share", 7, None, _share, True),
-    Column("bar", "", 5, None, lambda row: "", True),
+    Column("requests", "requests", 11, lambda row: row.measures.requests, lambda row: count(row.measures.requests)),
+    Column("spend", "spend", 12, lambda row: _number(row.measures.spend), _spend),
+    Column("share", "share", 7, None, _share),
+    Column("bar", "", 5, None, lambda row: ""),
     Column(
         "per request", "per request", 12, lambda row: _number(row.measures.per_request),
-        lambda row: unit_cost(row.measures.per_request, none=_unknown(row)), True, "per req.",
+        lambda row: unit_cost(row.measures.per_request, none=_unknown(row)), "per req.",
     ),
     Column(
         "per 1k tokens", "1k tokens", 10, lambda row: _number(row.measures.per_1k_tokens),
         lambda row: unit_cost(row.measures.per_1k_tokens, at_least=row.measures.at_least, none=_unknown(row)),
-        True, "per 1k",
+        "per 1k",
     ),
     Column(
         "per success", "success", 10, lambda row: _number(row.measures.per_success),
@@ -106,9 +106,18 @@ COLUMNS = (
 """In the order they stand; the name of the group comes before them."""
 _NARROW_WIDTHS = {"requests": 10, "bar": 4, "per request": 9}
 _WIDE = 97
-_NAME = 22
+_NAME = 25
 """Cells the name of a group has at least, as long as there is another column to give up."""
-_GIVEN_UP = ("out/in", "per quality point", "per success", "trend", "bar", "per 1k tokens", "per request", "share")
+_GIVEN_UP = (
+    "out/in",
+    "per quality point",
+    "per success",
+    "trend",
+    "bar",
+    "per 1k tokens",
+    "per request",
+    "share",
+)
 """Columns in the order in which they go when the screen gets narrow."""
 SORTS = ("spend", *(c.name for c in COLUMNS if c.value is not None and c.name != "spend"), "name")
 """What rows can be sorted by, in the order `s` goes through."""
@@ -143,7 +152,10 @@ def rows_of(cost: Cost, sort: str, *, reverse: bool) -> list[CostRow]:
 def _layout(width: int) -> tuple[int, list[tuple[Column, int]]]:
     """The width of the name, and the columns that fit beside it."""
     narrow = width < _WIDE
-    chosen = [(column, _NARROW_WIDTHS.get(column.name, column.width) if narrow else column.width) for column in COLUMNS]
+    chosen = [
+        (column, _NARROW_WIDTHS.get(column.name, column.width) if narrow else column.width)
+        for column in COLUMNS
+    ]
     for name in _GIVEN_UP:
         if width - sum(size for _, size in chosen) >= _NAME:
             break

@@ -41,10 +41,12 @@ from ktui.widgets.spend_chart import SpendChart
 
 RENEW_S = 10.0
 """Seconds after which the figures are asked for again."""
-ADVISE_S = 120.0
+ADVISE_S = 60.0
 """The same for advice, which takes a replay."""
 _BESIDE = 112
 """Cells from which on the kinds of spend stand beside the bars."""
+_BELOW = 36
+"""Rows from which on the findings stand below the table."""
 _HINT = "enter writes it as a draft on screen 2, where ctrl+s shows its impact"
 
 
@@ -189,12 +191,13 @@ class CostPane(CostActions):
     def on_resize(self) -> None:
         """Sentences and regions follow the room; where the bars have none beside the kinds, those go."""
         self.set_class(self.app.size.width < _BESIDE, "-close")
+        self.set_class(self.short, "-tight")
         self._show()
 
     @property
     def short(self) -> bool:
         """Whether the findings stand in place of the table, not below it."""
-        return self.app.size.height < TALL
+        return self.app.size.height < _BELOW
 
     def _wait(self, words: str) -> None:
         text = Text(words, style=role(self.app, "unknown" if words.startswith("?") else "muted"))
@@ -209,7 +212,7 @@ class CostPane(CostActions):
         cost = self.cost
         if cost is None or not self.is_mounted:
             return
-        narrow = self.app.size.width < WIDE or self.short
+        narrow = self.app.size.width < WIDE or self.app.size.height < TALL
         self._put("sentence", self._sentence, sentence(self.app, cost, narrow))
         self._put("kinds", self._kinds, kinds(self.app, cost.total))
         if cost.total.requests:

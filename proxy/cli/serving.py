@@ -85,6 +85,8 @@ def _announce(service: GatewayService, addresses: Addresses, *, encrypted: bool)
                 say(f"! line {problem.line}: {problem.message}")
     if file.reason is not None:
         say(f"! the file differs from what runs: {file.reason}")
+    for notice in service.info.notices:
+        say(f"! {notice}")
     if addresses.new_client_key is not None:
         say("clients off this machine need a key; this one was made and is shown once:")
         say(addresses.new_client_key.reveal())

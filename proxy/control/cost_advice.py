@@ -38,7 +38,9 @@ SHORT_CHARS = 2_000
 _LEAST_REQUESTS = 20
 """Fewer are no finding."""
 _MOST_KEYS = 5
-_MOST_TRIED = 12
+_MOST_ALIKE = 2
+"""Findings of one kind on one model: many keys would leave room for nothing else."""
+_MOST_TRIED = 16
 _LEAST_SHARE = 0.1
 """Of what the requests cost: a smaller saving is no finding."""
 
@@ -78,8 +80,7 @@ def advice(store: Path, wanted: AdviceWanted, surroundings: Surroundings) -> dic
     """
     began = time.perf_counter()
     policy_file, _ = clean_plan(wanted.text, surroundings)
-    read = read_requests(store, MOST_REPLAYED, wanted.since_ms)
-    requests = [one for one in read if wanted.until_ms is None or one.timestamp_ms < wanted.until_ms]
+    requests = read_requests(store, MOST_REPLAYED, wanted.since_ms, wanted.until_ms)
     search = _Search(wanted, policy_file, surroundings, requests)
     moments = [one.timestamp_ms for one in requests]
     return {
@@ -87,7 +88,7 @@ def advice(store: Path, wanted: AdviceWanted, surroundings: Surroundings) -> dic
         "from": wanted.since_ms // 1_000,
         "to": (wanted.until_ms or wanted.now_ms) // 1_000,
         "requests": len(requests),
-        "complete": len(read) < MOST_REPLAYED,
+        "complete": len(requests) < MOST_REPLAYED,
         "covered_s": (wanted.now_ms - min(moments)) // 1_000 if moments else 0,
         "findings": search.findings(),
         "took_ms": round((time.perf_counter() - began) * 1e3, 1),
@@ -128,13 +129,18 @@ class _Search:
                 if saving > cost * _LEAST_SHARE:
                     tried.append((saving, kind, model))
         found: dict[tuple[str, str, str | None], dict[str, Any]] = {}
-        for _, kind, model in sorted(tried, key=lambda item: (-item[0], item[1].name, item[2]))[:_MOST_TRIED]:
+        alike: Counter[tuple[str, str]] = Counter()
+        replays = 0
+        for _, kind, model in sorted(tried, key=lambda item: (-item[0], item[1].name, item[2])):
             place = (kind.name, kind.model, kind.key)
-            finding = None if place in found else self._finding(kind, model)
+            if place in found or alike[place[:2]] >= _MOST_ALIKE or replays >= _MOST_TRIED:
+                continue
+            replays += 1
+            finding = self._finding(kind, model)
             if finding is not None and finding["verdict"] != "worse":
                 found[place] = finding
-        ranked = sorted(found.values(), key=lambda item: -item.pop("nanos"))
-        return ranked[:MOST_FINDINGS]
+                alike[place[:2]] += 1
+        return sorted(found.values(), key=lambda item: -item.pop("nanos"))[:MOST_FINDINGS]
 
     def _price(self, requests: Iterable[RecordedRequest], model: str) -> int:
         """What `requests` would have cost at `model`; those without a price there at what they did cost."""

@@ -27,20 +27,23 @@ _NEWEST = f"SELECT {_COLUMNS} FROM events WHERE facts <> '{{}}' ORDER BY seq DES
 # SQLite on the walk by seq.
 _SINCE = (
     f"SELECT {_COLUMNS} FROM events WHERE seq >= (SELECT min(seq) FROM events INDEXED BY events_timestamp "
-    "WHERE timestamp_ms >= ?) AND +timestamp_ms >= ? AND facts <> '{}' ORDER BY seq DESC LIMIT ?"
+    "WHERE timestamp_ms >= ?) AND +timestamp_ms >= ? AND +timestamp_ms < ? AND facts <> '{}' ORDER BY seq DESC LIMIT ?"
 )
+_EVER = 2**62
 _BY_ID = f"SELECT {_COLUMNS} FROM events WHERE id = ?"
 _decode = msgspec.json.Decoder().decode
 
 
-def read_requests(path: Path, last: int, since_ms: int | None = None) -> list[RecordedRequest]:
-    """The newest `last` decided requests (that came at `since_ms` or later), newest first.
+def read_requests(
+    path: Path, last: int, since_ms: int | None = None, until_ms: int | None = None
+) -> list[RecordedRequest]:
+    """The newest `last` decided requests, newest first: all, or those from `since_ms` to just before `until_ms`.
 
     What never got as far as a decision (no key, not readable) is left out. Raises StoreError.
     """
     if since_ms is None:
         return _read(path, _NEWEST, (last,))
-    return _read(path, _SINCE, (since_ms, since_ms, last))
+    return _read(path, _SINCE, (since_ms, since_ms, _EVER if until_ms is None else until_ms, last))
 
 
 def read_request_by_id(path: Path, event_id: str) -> RecordedRequest | None:

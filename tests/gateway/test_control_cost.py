@@ -159,6 +159,7 @@ async def test_measures_are_what_they_say(tmp_path: Path) -> None:
     assert priced["estimated_spend"] == "0.001" and not priced["at_least"] and priced["share"] == 1
     assert priced["output_per_input"] == pytest.approx(100 / 1_900)
     assert (free["spend"], free["per_request"], free["share"], free["unpriced"]) == (None, None, None, 1)
+    assert answer["total"]["per_request"] == "0.002", "of the requests whose cost is known"
     assert answer["total"]["spend"] == "0.004" and answer["total"]["at_least"]
     assert answer["unpriced_models"] == [{"model": "free", "requests": 1}]
     assert answer["calendar"]["today"] == answer["calendar"]["month_so_far"] == "0.004"
@@ -182,6 +183,7 @@ async def test_a_past_moment_knows_nothing_of_what_came_later(tmp_path: Path) ->
             "SELECT count(*) FROM events WHERE timestamp_ms < ?", (answer["to"] * 1_000,)
         ).fetchone()[0]
     assert 0 < answer["total"]["requests"] == count < 100
+    assert sum(row["requests"] for row in answer["groups"]) == count
     assert answer["calendar"]["now"] == (now - 3 * DAY_MS) // 1_000
 
 
@@ -230,8 +232,11 @@ async def test_a_week_is_reckoned_from_a_day_of_traffic(tmp_path: Path) -> None:
             ],
         )  # fmt: skip
         findings = (await control.get("/v1/cost/advice?window=7d")).json()["findings"]
+        at = {"x-kt-at": _rfc((now - 24 * HOUR_MS) // 1_000)}
+        then = (await control.get("/v1/cost/advice?window=7d", headers=at)).json()
     short = next(one for one in findings if one["kind"] == "short")
     low, high = (Decimal(short["saving"][end]) for end in ("low", "high"))
+    assert then["requests"] in (23, 24), "at that moment the later half had not come"
     assert high == 2 * low > 0, "half of them cost what was estimated"
     week = Decimal(short["saving_per_week"]["high"])
     assert high * Decimal("3.4") < week < high * Decimal("3.7")

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from fake_api import FakeGateway
 from rich.text import Text
+from textual.geometry import Region
 from textual.pilot import Pilot
 from textual.widgets import Static
 
 from ktui.app import KtuiApp
+from ktui.cost_chart_words import bars_of
 from ktui.cost_table import SORTS
 from ktui.cost_words import window_for
 from ktui.policy_words import line_naming
@@ -125,6 +127,9 @@ async def test_a_young_store_is_shown_in_a_short_window() -> None:
     async with app.run_test(size=WIDE) as pilot:
         pane = await opened(app, pilot)
         assert pane.cost is not None and pane.cost.window_s == 3_600
+        bars = bars_of(pane.cost, 0)
+        assert bars.values[0] is None and bars.values[-1], "what was not recorded is not the sum 0"
+        assert all(value is not None for value in bars.values[-20:])
     assert [window_for(age) for age in (0, 300, 301, 86_400, 10**9)] == [0, 0, 1, 4, 5]
 
 
@@ -247,7 +252,19 @@ async def test_a_hidden_screen_asks_nothing_and_a_renewal_draws_only_changed_row
         fake.cost.spend = "5143.00"
         pane.load()
         await wait_for(pilot, lambda: "$5,143.00" in words(pane, "sentence"))
-        assert len(drawn) == 1, "only the row of all"
+        assert drawn == [(Region(0, 7, pane.list.size.width, 1),)], "only the row of all"
+
+
+@pytest.mark.parametrize("size", [(60, 16), (80, 24), (99, 40), (100, 30), (111, 24), (120, 40), (200, 60)])
+async def test_it_reads_at_every_size(size: tuple[int, int]) -> None:
+    app = KtuiApp(FakeGateway().link())
+    async with app.run_test(size=size) as pilot:
+        pane = await opened(app, pilot)
+        rows = row_texts(app, "#cost-rows")
+        assert "█" in "".join(row_texts(app, "#cost-chart"))
+        assert "spend ↓" in rows[0] and "$5,005.31" in rows[1]
+        assert "…" not in rows[0] + rows[1] + rows[2], "columns go whole"
+        assert len(rows[1]) <= pane.size.width
 
 
 def test_a_name_is_found_as_a_whole_word_outside_of_comments() -> None:

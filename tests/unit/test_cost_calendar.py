@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from proxy.control.cost_calendar import moments, project
+from proxy.control.cost_figures import ratio
 from proxy.control.quality_words import Scores, verdict
 from proxy.events.rollups.cells import DAY_MS, HOUR_MS
 
@@ -34,6 +35,22 @@ def test_the_calendar_is_that_of_the_zone(
     told = (found.month, found.next_month, found.today, found.yesterday_now)
     assert told == tuple(map(ms, (month, next_month, today, yesterday_now)))
     assert found.yesterday < found.yesterday_now < found.today
+    assert (found.today - found.yesterday) / HOUR_MS in (23, 24, 25)
+
+
+@pytest.mark.parametrize(
+    ("nanos", "per", "said"),
+    [
+        (1, 3, "0"),
+        (2, 3, "0.000000001"),
+        (1, 2, "0"),
+        (3, 2, "0.000000002"),
+        (10**9, 4, "0.25"),
+        (5, 0, None),
+    ],
+)
+def test_a_ratio_is_rounded_once_half_even(nanos: int, per: int, said: str | None) -> None:
+    assert ratio(nanos, per) == said
 
 
 NOW = ms("2026-06-11T12:00:00")
