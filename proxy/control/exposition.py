@@ -91,7 +91,7 @@ class Figures:
 async def figures(hub: Hub) -> Figures:
     """What is true now. Raises StoreError when the store cannot be read."""
     lag = await hub.store.not_rolled_up()
-    own = {
+    own: dict[Own, list[Sample]] = {
         **_gateway(hub), **_targets(hub), **_policy(hub), **_events(hub), **_export(hub),
         LAG: [((), float(lag))],
     }  # fmt: skip
@@ -136,7 +136,8 @@ def _counter(family: Family, cells: Iterable[tuple[Labels, int]]) -> CounterMetr
 
 def _histogram(family: Family, cells: Iterable[tuple[Labels, Histogram]]) -> HistogramMetricFamily:
     made = HistogramMetricFamily(family.prometheus, family.doc, labels=family.prometheus_labels)
-    bounds = [*(floatToGoString(bound) for bound in family.bounds), "+Inf"]
+    # The library has no types for it.
+    bounds = [*(str(floatToGoString(bound)) for bound in family.bounds), "+Inf"]  # type: ignore[no-untyped-call]
     for labels, cell in cells:
         below, buckets = 0, []
         for bound, count in zip(bounds, cell.counts, strict=True):

@@ -76,10 +76,11 @@ class Folding:
         if self._away is not None:
             task, self._away = self._away, None
             return await self._take_in(task), fold.COUNTED_AWAY
-        waiting = None if self._folded_seq is None else self._writer.last_seq - self._folded_seq
-        if self._worker is None or (waiting is not None and waiting <= FEW):
+        if self._folded_seq is None:
+            self._folded_seq = await self._writer.folded_seq()
+        # Seqs have no holes but those of repeated ids: near enough to know whether few or many are waiting.
+        if self._worker is None or self._writer.last_seq - self._folded_seq <= FEW:
             folded = await self._writer.fold_some()
-            # Seqs have no holes but those of repeated ids: near enough to know whether few or many are waiting.
             self._folded_seq = self._writer.last_seq if folded < fold.BATCH else None
             return folded, fold.BATCH
         self._scores = self._writer.scores_written

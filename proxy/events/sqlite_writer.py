@@ -135,6 +135,13 @@ class Writer:
             raise sqlite3.OperationalError("the event store is not open")
         return await fold.fold_some(self._connection)
 
+    async def folded_seq(self) -> int:
+        """The last seq that is in the roll-ups."""
+        if self._connection is None:
+            raise sqlite3.OperationalError("the event store is not open")
+        rows = list(await self._connection.execute_fetchall(fold.MARK))
+        return int(rows[0][0])
+
     async def take_in(self, counted: Counted) -> int:
         """See rollups.fold.take_in."""
         if self._connection is None:

@@ -36,7 +36,9 @@ def mixed(number: int) -> list[Event]:
             "status": status,
             "decision": "block" if status == 403 else source.choices(("allow", "warn"), (95, 5))[0],
             "outcome": "ok" if status == 200 else "error",
-            "error": None if status == 200 else source.choice(("timeout", "upstream_503", "upstream_TIMEOUT")),
+            "error": None
+            if status == 200
+            else source.choice(("timeout", "upstream_503", "upstream_TIMEOUT")),
             "key": source.choice((None, "team-search", "batch")),
             "ab_tag": tag,
             "split": tag and "ab",

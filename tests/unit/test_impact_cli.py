@@ -175,8 +175,8 @@ def test_an_event_is_explained_under_the_version_that_ran(state: Path) -> None:
     ],
 )
 def test_what_cannot_be_explained_says_why(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
-    state = stored(tmp_path / "ktui", event(id="e", **changes))
-    done = kt(state, "events", "explain", "e")
+    state = stored(tmp_path / "ktui", event(id="this-one", **changes))
+    done = kt(state, "events", "explain", "this-one")
     assert done.exit_code == 0
     assert f"cannot tell: {says}" in done.output.splitlines()
 
