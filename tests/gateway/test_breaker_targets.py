@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from gateway_support import QUESTION, WHOLE, RawUpstream, delta, reply_json, reply_stream, snapshot_of
 
+from proxy.gateway.recorder import RefusalSampler
 from proxy.service.data_plane_view import RuntimeView
 from proxy.upstream.breaker import BreakerRules, Breakers
 
@@ -48,7 +49,7 @@ async def pair(start_gateway: Any, upstream: RawUpstream, other: RawUpstream) ->
 
 
 def states(gateway: Any) -> list[str]:
-    return [target.breaker for target in RuntimeView(gateway.runtime).targets()]
+    return [target.breaker for target in RuntimeView(gateway.runtime, RefusalSampler()).targets()]
 
 
 async def test_a_failing_target_is_left_alone_and_probed_later(
