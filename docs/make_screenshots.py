@@ -21,6 +21,7 @@ SCREENS = {
     "policy": ("2",),
     "rollout": ("3",),
     "apply": ("3", "greater_than_sign", "A"),
+    "cost": ("escape", "5"),
     "history": ("escape", "7"),
 }
 """What is pressed for each picture, after `escape` out of the one before."""
