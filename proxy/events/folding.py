@@ -17,7 +17,7 @@ from proxy.events.sqlite_writer import Writer
 
 EVERY_S = 2.0
 """Between two rounds, while events keep coming."""
-FEW = 50
+FEW = 100
 """So many events are counted here: it takes less than asking another process."""
 _AWAY_S = 60.0
 
