@@ -19,8 +19,8 @@ from typing import Any
 
 from proxy.base.ids import uuid7
 from proxy.base.times import now_ms
-from proxy.control.jobs import ImpactWanted, clean_plan, impact, portable
 from proxy.base.worker import Worker
+from proxy.control.jobs import ImpactWanted, clean_plan, impact, portable
 from proxy.events.event import Event
 from proxy.events.sqlite_store import SqliteEventStore
 from proxy.policy.facts import RequestFacts
