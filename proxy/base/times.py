@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from datetime import UTC, datetime
 
 _SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999
+"""The years 1 to 9999: what a date can be made of, and 64 bits hold."""
 
 
 def now_ms() -> int:
@@ -27,8 +30,13 @@ def parse_moment(text: str, now: int) -> int:
     Raises ValueError with one sentence that says what is accepted.
     """
     span = parse_span(text)
-    if span is not None:
-        return now - span
+    found = now - span if span is not None else _written_out(text)
+    if not _FIRST_MS <= found <= _LAST_MS:
+        raise ValueError(f"{text!r} is not within the years 1 to 9999")
+    return found
+
+
+def _written_out(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -41,7 +49,7 @@ def parse_moment(text: str, now: int) -> int:
 
 
 def parse_span(text: str) -> int | None:
-    """Milliseconds of a span such as "15m", "7d" or "1h30m"; None when `text` is not one."""
+    """Milliseconds of a span such as "15m", "7d" or "1h30m"; None when `text` is not one, or is beyond all numbers."""
     position, total = 0, 0.0
     while position < len(text):
         match = _SPAN.match(text, position)
@@ -49,4 +57,4 @@ def parse_span(text: str) -> int | None:
             return None
         total += float(match.group(1)) * _UNIT_MS[match.group(2)]
         position = match.end()
-    return round(total) if position else None
+    return round(total) if position and math.isfinite(total) else None

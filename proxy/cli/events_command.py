@@ -19,7 +19,7 @@ from proxy.cli.event_options import (
     read_filter,
     read_moment,
 )
-from proxy.cli.exits import UsageError, exits, say
+from proxy.cli.exits import UsageError, end_at_an_interrupt, exits, say
 from proxy.cli.explain_command import explain
 from proxy.cli.places import default_state_dir, environment, find_gateway
 from proxy.cli.purge_command import purge
@@ -89,6 +89,7 @@ def tail_events(
 
         parameters = {"unknown": "null", **({"model": model} if model else {})}
         parameters |= {"filter": filter_text} if filter_text else {}
+        end_at_an_interrupt()
         write_events(_following(Api(gateway), parameters, since), format, names, at_once=True)
 
 

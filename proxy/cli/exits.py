@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,14 @@ def exits() -> Iterator[None]:
         raise typer.Exit(PROBLEMS) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def end_at_an_interrupt() -> None:
+    """From now on ctrl+c ends the process, for a command that has no other end and hands over each line at once.
+
+    A KeyboardInterrupt may fall into a finaliser or a callback of a library, where Python drops it.
+    """
+    signal.signal(signal.SIGINT, lambda _number, _frame: os._exit(130))
 
 
 def _give_up_stdout() -> None:

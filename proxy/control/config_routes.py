@@ -222,7 +222,7 @@ def _if_match(request: Request) -> str:
 
 def _author(request: Request, body: Mapping[str, Any], default: str) -> Author:
     through, why = body.get("through", default), body.get("why", "")
-    if through not in _THROUGH:
+    if not isinstance(through, str) or through not in _THROUGH:
         raise ApiError(400, "bad_field", f"through must be one of {', '.join(sorted(_THROUGH))}", "through")
     if not isinstance(why, str):
         raise ApiError(400, "bad_field", "why must be a text", "why")

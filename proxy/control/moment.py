@@ -27,9 +27,13 @@ def moment_of(request: Request, hub: Hub) -> int | None:
         return None
     now = hub.clock_ms()
     try:
-        return min(parse_moment(given, now), now)
+        moment = min(parse_moment(given, now), now)
     except (ValueError, OverflowError) as error:
         raise ApiError(400, "bad_header", f"{AT_HEADER}: {error}", AT_HEADER) from None
+    if moment < 0:
+        # A calendar needs the month before it, and nothing was recorded then.
+        raise ApiError(400, "bad_header", f"{AT_HEADER}: {given!r} is before 1970", AT_HEADER)
+    return moment
 
 
 def now_of(request: Request, hub: Hub) -> int:

@@ -11,9 +11,8 @@ from pathlib import Path
 from proxy.base.sanitise import sanitise
 from proxy.base.worker import Worker, WorkerError
 from proxy.events.errors import StoreError
-from proxy.events.rollups import fold
-from proxy.events.rollups.fold import Counted
-from proxy.events.sqlite_writer import Writer
+from proxy.events.rollups.counting import AT_MOST, Counted, count
+from proxy.events.sqlite_writer import FOLDED_HERE, Writer
 
 EVERY_S = 2.0
 """Between two rounds, while events keep coming."""
@@ -75,16 +74,16 @@ class Folding:
         """How many events were folded, and how many would have been at most."""
         if self._away is not None:
             task, self._away = self._away, None
-            return await self._take_in(task), fold.COUNTED_AWAY
+            return await self._take_in(task), AT_MOST
         if self._folded_seq is None:
             self._folded_seq = await self._writer.folded_seq()
         # Seqs have no holes but those of repeated ids: near enough to know whether few or many are waiting.
         if self._worker is None or self._writer.last_seq - self._folded_seq <= FEW:
             folded = await self._writer.fold_some()
-            self._folded_seq = self._writer.last_seq if folded < fold.BATCH else None
-            return folded, fold.BATCH
+            self._folded_seq = self._writer.last_seq if folded < FOLDED_HERE else None
+            return folded, FOLDED_HERE
         self._scores = self._writer.scores_written
-        work = self._worker.run(fold.count, self._path, fold.COUNTED_AWAY, within_s=_AWAY_S)
+        work = self._worker.run(count, self._path, AT_MOST, within_s=_AWAY_S)
         self._away = asyncio.create_task(work, name="fold-count")
         return 0, 1
 
@@ -95,7 +94,7 @@ class Folding:
             return 0
         if self._scores != self._writer.scores_written:
             # A score came for an event that was just being counted without it.
-            return fold.COUNTED_AWAY
+            return AT_MOST
         folded = await self._writer.take_in(counted)
         self._folded_seq = counted.last_seq
         return folded

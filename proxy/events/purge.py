@@ -16,10 +16,9 @@ from proxy.base.times import now_ms
 from proxy.events.bodies import KEPT
 from proxy.events.errands import Errands
 from proxy.events.filter.expression import Expression
-from proxy.events.rollups import fold
-from proxy.events.rollups.fold import MARK
+from proxy.events.rollups.table import MARK
 from proxy.events.sqlite_plan import Plan
-from proxy.events.sqlite_writer import Writer
+from proxy.events.sqlite_writer import FOLDED_HERE, Writer
 from proxy.events.store import EventQuery
 
 BATCH = 500
@@ -84,7 +83,7 @@ async def purge_some(
     """Remove for about `within_s` seconds, the oldest first. Raises StoreError; what was removed is gone."""
     deadline = time.monotonic() + within_s
     low, top, plan = way
-    while low <= top and time.monotonic() < deadline and await errands.run(Writer.fold_some) == fold.BATCH:
+    while low <= top and time.monotonic() < deadline and await errands.run(Writer.fold_some) == FOLDED_HERE:
         pass
     mark = int((await rows(MARK, ()))[0][0])
     high = min(top, mark)

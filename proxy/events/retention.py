@@ -9,7 +9,7 @@ from typing import Literal
 import aiosqlite
 
 from proxy.events import bodies
-from proxy.events.rollups.fold import MARK
+from proxy.events.rollups.table import MARK
 from proxy.events.sqlite_indexes import FORGET_BLOCKS
 
 DAY_MS = 86_400_000

@@ -20,8 +20,8 @@ from proxy.events.event import Event
 from proxy.events.feedback import NEWEST, Feedback
 from proxy.events.feedback import from_row as feedback_from_row
 from proxy.events.rollups.cells import EVENT_COLUMNS, HOUR_MS, Cell, Cells
-from proxy.events.rollups.fold import MARK
 from proxy.events.rollups.read import Found, Wanted, read
+from proxy.events.rollups.table import MARK
 from proxy.events.sqlite_indexes import BLOCK_BITS, BLOCKS_BETWEEN
 from proxy.events.sqlite_plan import Plan, bounded, plan, window
 from proxy.events.sqlite_schema import SELECT, open_reader

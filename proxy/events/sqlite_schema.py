@@ -9,12 +9,13 @@ from urllib.parse import quote
 
 import aiosqlite
 
+from proxy.base.priority import let_others_go_first
 from proxy.base.sanitise import sanitise
 from proxy.events.bodies import SCHEMA as BODIES
 from proxy.events.codec import FIELDS
 from proxy.events.errors import StoreError
 from proxy.events.feedback import SCHEMA as FEEDBACK
-from proxy.events.rollups import fold
+from proxy.events.rollups import table
 from proxy.events.sqlite_indexes import LEANER, NARROW, TRACED
 from proxy.events.sqlite_indexes import SCHEMA as FINDING
 
@@ -84,8 +85,8 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
     ),
     3: FEEDBACK,
     4: FINDING,
-    5: fold.SCHEMA,
-    6: (*LEANER, *fold.ANEW),
+    5: table.SCHEMA,
+    6: (*LEANER, *table.ANEW),
     7: BODIES,
     8: NARROW,
     9: ("ALTER TABLE events ADD COLUMN trace TEXT", TRACED),
@@ -126,7 +127,13 @@ async def open_writer(path: Path, busy_s: float = 1.0) -> aiosqlite.Connection:
     sqlite3.Error for what may pass (locked, full).
     """
     _make_private(path)
-    connection = await aiosqlite.connect(path, isolation_level=None, timeout=busy_s)
+
+    def connect() -> sqlite3.Connection:
+        # In the connection's own thread.
+        let_others_go_first()
+        return sqlite3.connect(path, isolation_level=None, timeout=busy_s)
+
+    connection = await aiosqlite.Connection(connect, iter_chunk_size=64)
     try:
         # Takes effect in a file that is new: what retention frees can then be given back.
         await connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
@@ -136,7 +143,6 @@ async def open_writer(path: Path, busy_s: float = 1.0) -> aiosqlite.Connection:
         # What is deleted is overwritten with zeros: prompts that were purged must not be left in the file.
         await connection.execute("PRAGMA secure_delete=ON")
         await _migrate(connection, path)
-        await fold.prepare(connection)
         await _check(connection, path)
     except sqlite3.DatabaseError as error:
         await connection.close()

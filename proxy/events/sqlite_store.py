@@ -28,7 +28,10 @@ from proxy.events.sqlite_reader import EventReader
 from proxy.events.sqlite_writer import Writer
 from proxy.events.store import Counters, EventQuery, Listener
 
-BATCH_EVENTS = 500
+BATCH_EVENTS = 100
+"""Most events of one transaction."""
+FULL_AT = 24
+"""So many events do not wait for more: what follows a commit is done on the loop, and must not hold up a request."""
 BATCH_S = 0.1
 """Longest time an event waits for others to be written with it."""
 OPEN_WITHIN_S = 5.0
@@ -160,7 +163,7 @@ class SqliteEventStore(ReadSide):
             return
         self._backlog.accept(storable, payload)
         self._work.set()
-        if len(self._backlog) >= BATCH_EVENTS:
+        if len(self._backlog) >= FULL_AT:
             self._full.set()
 
     async def give_feedback(self, feedback: Feedback) -> Kept | None:
@@ -303,7 +306,7 @@ class SqliteEventStore(ReadSide):
             await asyncio.wait_for(self._work.wait(), max(0.0, until - time.monotonic()))
         except TimeoutError:
             return
-        if not self._closing.is_set() and len(self._backlog) < BATCH_EVENTS:
+        if not self._closing.is_set() and len(self._backlog) < FULL_AT:
             try:
                 await asyncio.wait_for(self._full.wait(), BATCH_S)
             except TimeoutError:
@@ -326,7 +329,7 @@ class SqliteEventStore(ReadSide):
         await self._feedback.settle(self._writer.write_feedback, is_all_stored=not busy)
         if busy:
             self._work.set()
-        if len(self._backlog) >= BATCH_EVENTS or self._closing.is_set():
+        if len(self._backlog) >= FULL_AT or self._closing.is_set():
             self._full.set()
         return busy
 

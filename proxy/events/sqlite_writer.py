@@ -22,9 +22,13 @@ from proxy.events.feedback import Feedback, Kept
 from proxy.events.journal import read_segment
 from proxy.events.retention import Forgotten, Limits, delete_seqs, forget_some
 from proxy.events.rollups import fold
-from proxy.events.rollups.fold import Counted
+from proxy.events.rollups.counting import Counted, count
+from proxy.events.rollups.table import MARK
 from proxy.events.sqlite_indexes import NEW_POLICIES, UPDATE_BLOCKS
 from proxy.events.sqlite_schema import INSERT, Damaged, is_damage, move_aside, open_writer
+
+FOLDED_HERE = 500
+"""Events folded in one go where no other process counts them."""
 
 logger = logging.getLogger(__name__)
 
@@ -124,39 +128,34 @@ class Writer:
 
     async def write_feedback(self, given: Sequence[Feedback]) -> list[Kept | None]:
         """See feedback.write."""
-        if self._connection is None:
-            raise sqlite3.OperationalError("the event store is not open")
         self.scores_written += sum(item.score is not None for item in given)
-        return await feedback.write(self._connection, given)
+        return await feedback.write(self._open_connection(), given)
 
     async def fold_some(self) -> int:
-        """See rollups.fold.fold_some."""
-        if self._connection is None:
-            raise sqlite3.OperationalError("the event store is not open")
-        return await fold.fold_some(self._connection)
+        """Fold the oldest events that are not folded yet, at most FOLDED_HERE; how many.
+
+        Raises sqlite3.Error or StoreError; then nothing was folded.
+        """
+        counted = await asyncio.to_thread(count, self._path, FOLDED_HERE)
+        return 0 if counted is None else await self.take_in(counted)
 
     async def folded_seq(self) -> int:
         """The last seq that is in the roll-ups."""
-        if self._connection is None:
-            raise sqlite3.OperationalError("the event store is not open")
-        rows = list(await self._connection.execute_fetchall(fold.MARK))
+        rows = list(await self._open_connection().execute_fetchall(MARK))
         return int(rows[0][0])
 
     async def take_in(self, counted: Counted) -> int:
         """See rollups.fold.take_in."""
-        if self._connection is None:
-            raise sqlite3.OperationalError("the event store is not open")
-        return await fold.take_in(self._connection, counted)
+        return await fold.take_in(self._open_connection(), counted)
 
     async def forget_some(self, limits: Limits) -> Forgotten | None:
         """See retention.forget_some."""
-        if self._connection is None:
-            raise sqlite3.OperationalError("the event store is not open")
-        forgotten = await forget_some(self._connection, limits, now_ms())
+        connection = self._open_connection()
+        forgotten = await forget_some(connection, limits, now_ms())
         if forgotten is not None:
             self.total -= forgotten.events
         else:
-            await fold.forget_some(self._connection, now_ms())
+            await fold.forget_some(connection, now_ms())
         return forgotten
 
     async def delete_events(self, seqs: Sequence[int]) -> tuple[int, int]:
@@ -212,9 +211,7 @@ class Writer:
         return result
 
     async def _insert(self, events: Sequence[Event], rows: list[list[object]]) -> Stored:
-        connection = self._connection
-        if connection is None:
-            raise sqlite3.OperationalError("the event store is not open")
+        connection = self._open_connection()
         has_bodies = any(event.bodies is not None for event in events)
         packed = await asyncio.to_thread(bodies.pack, events) if has_bodies else {}
         # IMMEDIATE: a read that turns into a write would fail at once under contention, without any waiting.

@@ -21,8 +21,9 @@ from proxy.events import folding
 from proxy.events.event import Event
 from proxy.events.feedback import Feedback
 from proxy.events.rollups.cells import COUNTS, DAY_MS, DIMENSIONS, GRAINS, HOUR_MS, MINUTE_MS
-from proxy.events.rollups.fold import _USERS_BEFORE_CUT, COUNTED_AWAY, OTHER, TOP_USERS
+from proxy.events.rollups.counting import AT_MOST
 from proxy.events.rollups.read import Wanted, spans
+from proxy.events.rollups.table import OTHER, TOP_USERS, USERS_BEFORE_CUT
 from proxy.events.sqlite_store import SqliteEventStore
 from proxy.events.sqlite_writer import Writer
 
@@ -227,7 +228,7 @@ async def test_a_backlog_is_folded_without_a_pause(tmp_path: Path) -> None:
     """Batch after batch while there is more: waiting between full ones, it would never catch up under load."""
     writer, worker, wake = Writer(tmp_path / "events.db"), Worker(), asyncio.Event()
     await writer.open()
-    many = 2 * COUNTED_AWAY + 100
+    many = 2 * AT_MOST + 100
     await writer.write([make_event(timestamp_ms=T0 + n) for n in range(many)])
     rounds = folding.Folding(tmp_path / "events.db", writer, worker)
     try:
@@ -242,8 +243,11 @@ async def test_a_backlog_is_folded_without_a_pause(tmp_path: Path) -> None:
         await worker.close()
 
 
-async def test_a_score_during_the_counting_is_not_lost(tmp_path: Path) -> None:
+async def test_a_score_during_the_counting_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was counted without the score is thrown away, and counted again with it."""
+    monkeypatch.setattr(folding, "FEW", 0)
     going, go = asyncio.Event(), asyncio.Event()
     worker = Worker()
     run = worker.run
@@ -307,7 +311,7 @@ async def test_a_store_without_roll_ups_gets_them_in_batches(
 
 
 async def test_users_beyond_the_top_are_counted_together(tmp_path: Path) -> None:
-    few = [make_event(unit_kind="user", unit_digest=f"few-{n}") for n in range(_USERS_BEFORE_CUT + 50)]
+    few = [make_event(unit_kind="user", unit_digest=f"few-{n}") for n in range(USERS_BEFORE_CUT + 50)]
     often = [make_event(unit_kind="user", unit_digest=f"often-{n % 9}") for n in range(90)]
     store = await stored(tmp_path, [*often, *few])
     try:
@@ -320,7 +324,7 @@ async def test_users_beyond_the_top_are_counted_together(tmp_path: Path) -> None
     requests = COUNTS.index("requests")
     assert sum(cell.counts[requests] for cell in cells.values()) == len(often) + len(few)
     assert all(cells[f"often-{n}"].counts[requests] == 10 for n in range(9))
-    assert OTHER in cells and TOP_USERS < len(cells) <= _USERS_BEFORE_CUT
+    assert OTHER in cells and TOP_USERS < len(cells) <= USERS_BEFORE_CUT
 
 
 @given(

@@ -6,12 +6,16 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from proxy.base.sanitise import sanitise
+
 LONGEST = 4_000
 """Characters of a filter."""
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*(?:\.[^\s\"'():=<>!,]+)?"
 _TERM = re.compile(rf"({_NAME})\s*(!=|>=|<=|:|=|>|<)\s*")
 _WORD = re.compile(r"[^\s()\"',]+")
 _SPACE = re.compile(r"\s+")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff\ufffe\uffff]")
+"""SQLite ends a text at a NUL and takes the others for one another: they cannot be looked for."""
 
 WordKind = Literal["(", ")", "and", "or", "not", "term", "text", "end"]
 _KEYWORDS: dict[str, WordKind] = {"and": "and", "&&": "and", "or": "or", "||": "or", "not": "not", "!": "not"}
@@ -21,8 +25,8 @@ class FilterError(ValueError):
     """A filter that cannot be read: one sentence, and where (characters from 0, the end exclusive)."""
 
     def __init__(self, message: str, start: int, end: int) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = sanitise(message, 300)
+        super().__init__(self.message)
         self.start = start
         self.end = max(end, start + 1)
 
@@ -56,9 +60,11 @@ def words(text: str) -> list[Word]:
     """The words of `text`, ended by one of kind `end`. Raises FilterError."""
     if len(text) > LONGEST:
         raise FilterError(f"a filter may have {LONGEST} characters", LONGEST, len(text))
-    if "\0" in text:
-        place = text.index("\0")
-        raise FilterError("a filter cannot have a NUL character", place, place + 1)
+    unstorable = _UNSTORABLE.search(text)
+    if unstorable is not None:
+        code = ord(unstorable.group())
+        named = f"the character U+{code:04X}" if code else "a NUL character"
+        raise FilterError(f"a filter cannot have {named}", *unstorable.span())
     found: list[Word] = []
     place = 0
     while place < len(text):
@@ -85,7 +91,7 @@ def _word(text: str, place: int) -> Word:
     if term is not None:
         values = _values(text, term.end(), listed=term.group(2) in (":", "=", "!="))
         if not values:
-            message = f"{term.group(1)}{term.group(2)} needs a value"
+            message = f"{term.group(1)[:40]}{term.group(2)} needs a value"
             raise FilterError(message, place, term.end())
         return Word("term", place, values[-1].end, term.group(1).lower() if "." not in term.group(1) else term.group(1), term.group(2), values)  # fmt: skip
     value = _value(text, place)

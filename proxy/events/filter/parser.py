@@ -10,9 +10,11 @@ from proxy.events.filter.fields import BODY, FIELDS, Field
 from proxy.events.filter.lexer import FilterError, Value, Word, words
 from proxy.events.filter.values import condition, is_span_range, split_globs, time_range
 
-DEEPEST = 32
-"""Parentheses and nots within each other."""
+DEEPEST = 12
+"""Parentheses and nots within each other: SQLite's own parser may give up at 17."""
 MOST_TERMS = 100
+MOST_VALUES = 300
+"""Values of all terms together: each may become a condition of its own, and SQLite takes 1,000 of them."""
 _METADATA = re.compile(r"(?:metadata|meta)\.(.+)\Z", re.IGNORECASE)
 
 
@@ -29,7 +31,7 @@ class _Parser:
         self._words = found
         self._now_ms = now_ms
         self._next = 0
-        self._terms = 0
+        self._terms = self._values = 0
 
     def whole(self) -> Expression:
         if self._peek.kind == "end":
@@ -67,7 +69,11 @@ class _Parser:
 
     def _negated(self, depth: int) -> Expression:
         if depth > DEEPEST:
-            raise FilterError(f"more than {DEEPEST} levels", self._peek.start, self._peek.end)
+            raise FilterError(
+                f"more than {DEEPEST} parentheses and nots within each other",
+                self._peek.start,
+                self._peek.end,
+            )
         if self._peek.kind == "not":
             self._take()
             return Not(self._negated(depth + 1))
@@ -78,6 +84,9 @@ class _Parser:
         self._terms += 1
         if self._terms > MOST_TERMS:
             raise FilterError(f"more than {MOST_TERMS} terms", word.start, word.end)
+        self._values += len(word.values)
+        if self._values > MOST_VALUES:
+            raise FilterError(f"more than {MOST_VALUES} values", word.start, word.end)
         if word.kind == "(":
             inner = self._either(depth + 1)
             if self._take().kind != ")":

@@ -47,6 +47,7 @@ SQUARES = ("latency_sq", "ttft_sq", "cost_sq", "tokens_sq")
 SKETCHES = ("latency", "ttft", "cost", "tokens")
 """Of milliseconds, milliseconds, nano-dollars, input + output tokens. The last two per hour and day only."""
 SKETCHES_OF_MINUTES = 2
+_COST = SKETCHES.index("cost")
 
 EVENT_COLUMNS = (
     "seq, timestamp_ms, model, provider, target, split, ab_tag, salt, phase, key, decision, policies_triggered, "
@@ -84,20 +85,31 @@ class Cell:
         for mine, its in zip(self.sketches, other.sketches, strict=True):
             mine.merge(its)
 
-    def add(self, figures: Sequence[Any]) -> None:
-        """Count one event; `figures` are the columns from outcome on."""
+    def add(self, one: Measured) -> None:
+        """Count one event."""
+        counts, squares, sketches = self.counts, self.squares, self.sketches
+        for index, number in one.counts:
+            counts[index] += number
+        for index, square, bucket in one.values:
+            squares[index] += square
+            sketches[index].add_bucket(bucket)
+
+
+class Measured:
+    """What one event adds to each of its cells."""
+
+    __slots__ = ("counts", "values")
+
+    def __init__(self, figures: Sequence[Any]) -> None:
+        """`figures` are the columns from outcome on."""
         outcome, attempts, cost_status, cost, latency_ms, ttft_ms, given, made, cached, thought, score = (
             figures
         )
-        cost, given, made, cached, thought = (
-            _credible(item) for item in (cost, given, made, cached, thought)
-        )
+        cost, given, made, cached, thought = map(_credible, (cost, given, made, cached, thought))
         upstream = attempts > 0
-        latency_us = int(latency_ms * 1_000 + 0.5) if upstream else 0
-        ttft_us = 0 if ttft_ms is None else int(ttft_ms * 1_000 + 0.5)
         tokens = None if given is None and made is None else (given or 0) + (made or 0)
         estimated = cost_status == "estimated"
-        row = (
+        counts = (
             1,
             outcome not in ("ok", "blocked"),
             outcome == "blocked",
@@ -111,19 +123,22 @@ class Cell:
             made or 0,
             cached or 0,
             thought or 0,
-            latency_us,
-            ttft_us,
+            int(latency_ms * 1_000 + 0.5) if upstream else 0,
+            0 if ttft_ms is None else int(ttft_ms * 1_000 + 0.5),
             estimated,
             (cost or 0) if estimated else 0,
             score is not None,
             millionths(score),
         )
-        self.counts = [mine + its for mine, its in zip(self.counts, row, strict=True)]
+        self.counts = [(index, number) for index, number in enumerate(counts) if number]
+        """(place in COUNTS, number) of those that are not zero."""
         values = (latency_ms if upstream else None, ttft_ms, cost, tokens)
-        for index, value in enumerate(values):
-            if value is not None:
-                self.squares[index] += (value / NANOS_PER_DOLLAR if index == 2 else value) ** 2
-                self.sketches[index].add_bucket(bucket_of(value))
+        self.values = [
+            (index, (value / NANOS_PER_DOLLAR if index == _COST else value) ** 2, bucket_of(value))
+            for index, value in enumerate(values)
+            if value is not None
+        ]
+        """(place in SKETCHES, square, bucket)."""
 
 
 def millionths(score: float | None) -> int:
@@ -145,18 +160,18 @@ class Cells:
     def add(self, row: Sequence[Any]) -> None:
         """Count one event, given as EVENT_COLUMNS."""
         # Events alike in every dimension but the user are counted once, and only then spread over the dimensions.
-        minute, user, figures = row[1] // MINUTE_MS, row[USER], row[USER + 1 :]
+        minute, user, measured = row[1] // MINUTE_MS, row[USER], Measured(row[USER + 1 :])
         key = (minute, *row[2:USER])
         cell = self._together.get(key)
         if cell is None:
             cell = self._together[key] = Cell()
-        cell.add(figures)
+        cell.add(measured)
         if user is not None:
             hour = (row[1] // HOUR_MS * HOUR_MS, str(user))
             cell = self._users.get(hour)
             if cell is None:
                 cell = self._users[hour] = Cell()
-            cell.add(figures)
+            cell.add(measured)
 
     def spread(self) -> dict[Key, Cell]:
         """All cells, by key; some are shared, so none may be added to."""

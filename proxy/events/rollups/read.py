@@ -21,7 +21,7 @@ from proxy.events.rollups.cells import (
     Cells,
     unpack_into,
 )
-from proxy.events.rollups.fold import MARK
+from proxy.events.rollups.table import MARK
 
 TAIL_EVENTS = 20_000
 """Events beyond the roll-ups that a read counts itself; more of them are there only while a store catches up."""
