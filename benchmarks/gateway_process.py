@@ -24,8 +24,8 @@ class GatewayProcess:
     def __init__(self, directory: Path, vendor_port: int, state: Path | None = None) -> None:
         self.state = state or directory / "state"
         self._log = directory / "gateway.log"
-        self._policy = directory / "policy.yaml"
-        self._policy.write_text(POLICY.format(port=vendor_port))
+        self.policy = directory / "policy.yaml"
+        self.policy.write_text(POLICY.format(port=vendor_port))
         self.data, self.api = free_port(), free_port()
         self._process: asyncio.subprocess.Process | None = None
 
@@ -40,7 +40,7 @@ class GatewayProcess:
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-c", "from proxy.cli.main import main; main()", "gateway", "run",
-                "--policy-config", str(self._policy), "--listen", f"127.0.0.1:{self.data}",
+                "--policy-config", str(self.policy), "--listen", f"127.0.0.1:{self.data}",
                 "--api-listen", f"127.0.0.1:{self.api}", "--state-dir", str(self.state),
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=environment(), cwd=ROOT,
             )  # fmt: skip

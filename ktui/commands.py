@@ -230,7 +230,7 @@ COMMANDS: tuple[Command, ...] = (
         "chart.group", "Lines by variant, model, target, ...", ("b",), "charts", hint="group by", rank=31
     ),
     Command("chart.shorter", "A shorter window", ("minus",), "charts", hint="window", rank=32, shown="- +"),
-    Command("chart.longer", "A longer window, up to 30 days", ("plus",), "charts"),
+    Command("chart.longer", "A longer window, up to 30 days", ("plus", "equals_sign"), "charts"),
     Command(
         "chart.left", "Read values, back in time", ("h", "left"), "charts", hint="read", rank=33, shown="h l"
     ),
@@ -316,8 +316,8 @@ COMMANDS: tuple[Command, ...] = (
         hint="measure",
         rank=11,
     ),
-    Command("cost.longer", "Longer window", ("minus",), "cost", hint="window", rank=12, shown="- +"),
-    Command("cost.shorter", "Shorter window", ("plus", "equals_sign"), "cost"),
+    Command("cost.shorter", "A shorter window", ("minus",), "cost", hint="window", rank=12, shown="- +"),
+    Command("cost.longer", "A longer window", ("plus", "equals_sign"), "cost"),
     Command("cost.sort", "Sort by the next column", ("s",), "cost", hint="sort", rank=13),
     Command("cost.reverse", "Sort the other way", ("r",), "cost"),
     Command("cost.traffic", "The requests behind it, on Live", ("t",), "cost", hint="traffic", rank=14),

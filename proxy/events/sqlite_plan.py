@@ -290,7 +290,7 @@ async def _distinct(table: str, column: str, rows: Rows) -> list[AnyValue] | Non
 def _columns(expression: Expression) -> Iterator[str]:
     """The columns `expression` looks at; what no index has is an empty name."""
     match expression:
-        case Text(field=field) if field.kind in ("user", "list"):
+        case Text(field=field) | Has(field=field) if field.kind in ("user", "list"):
             yield ""
         case Text(field=field) | Range(field=field) | Has(field=field):
             yield field.column

@@ -41,7 +41,7 @@ def fingerprint(directory: Path) -> tuple[Any, ...]:
 
 def without_echo(text: str, payload: str) -> str:
     """`text` less what was asked, which may be repeated in a sentence."""
-    pieces = {payload, payload[:40], *payload.split(",")}
+    pieces = {payload, payload.strip("'"), payload[:40], *payload.split(",")}
     for piece in sorted((piece.strip() for piece in pieces), key=len, reverse=True):
         for said in (piece, json.dumps(piece)[1:-1], repr(piece)[1:-1], json.dumps(repr(piece)[1:-1])[1:-1]):
             if len(said) > 3:

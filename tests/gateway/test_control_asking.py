@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -40,17 +39,23 @@ RICH = Event(
     request_metadata={"team": "blue"}, trace="4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     bodies=Bodies(Body(b"{}", 2), None),
 )  # fmt: skip
-ROW = re.compile(r"\| (`.+?`) \| \w+ \| .* \| `(.+)` \|\Z")
+ROW = re.compile(r"\| (?P<names>`.+?`) \| (?P<kind>\w+) \| .* \| `(?P<example>.+)` \|\Z")
+GUIDE = Path(__file__).parents[2] / "docs" / "filter.md"
+
+
+def rows_of_the_guide() -> Iterator[tuple[list[str], str, str]]:
+    """(names, kind, example) of every field in the guide."""
+    for line in GUIDE.read_text().splitlines():
+        found = ROW.match(line)
+        if found is not None:
+            yield re.findall(r"`([^`]+)`", found["names"]), found["kind"], found["example"]
 
 
 def documented() -> Iterator[tuple[str, str]]:
     """(name, example) of every field in the guide, by each of its names."""
-    for line in (Path(__file__).parents[2] / "docs" / "filter.md").read_text().splitlines():
-        found = ROW.match(line)
-        if found is not None:
-            names, example = re.findall(r"`([^`]+)`", found[1]), found[2]
-            known = max((name for name in names if example.startswith(name)), key=len)
-            yield from ((name, name + example.removeprefix(known)) for name in names)
+    for names, _, example in rows_of_the_guide():
+        known = max((name for name in names if example.startswith(name)), key=len)
+        yield from ((name, name + example.removeprefix(known)) for name in names)
 
 
 @pytest.fixture(scope="module")

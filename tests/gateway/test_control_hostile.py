@@ -136,7 +136,9 @@ def complaint(answer: Answer, payload: str, allowed: Sequence[int], most: int) -
     if answer.status >= 400:
         error = json.loads(answer.text)["error"]
         # What is no HTTP at all the listener refuses, whose errors are those of the data plane.
-        if set(error) not in ({"code", "message", "where"}, {"code", "message", "type", "param"}) or error["message"] != sanitise(error["message"]):
+        if set(error) not in ({"code", "message", "where"}, {"code", "message", "type", "param"}) or error[
+            "message"
+        ] != sanitise(error["message"]):
             return f"not an error of ours: {answer.text[:200]}"
     return None
 
@@ -161,7 +163,11 @@ def places(document: dict[str, Any]) -> Iterator[Place]:
             continue
         given = methods["get"]["parameters"]
         in_path = [item["name"] for item in given if item["in"] == "path"]
-        needed = [f"{item['name']}={honest(item['schema'])}" for item in given if item["in"] == "query" and item["required"]]
+        needed = [
+            f"{item['name']}={honest(item['schema'])}"
+            for item in given
+            if item["in"] == "query" and item["required"]
+        ]
         plain = path
         for name in in_path:
             yield Place(path.replace(f"{{{name}}}", "{}"), name)
@@ -176,7 +182,9 @@ def places(document: dict[str, Any]) -> Iterator[Place]:
 async def test_every_parameter_of_every_route(running: Running, client: Client, tmp_path: Path) -> None:
     document = json.loads((await client.ask("/v1/openapi.json")).text)
     found = list(places(document))
-    assert len(found) > 60 and {"filter", "at", "metric", "window", "id", "hash", AT_HEADER} <= {place.name for place in found}
+    assert len(found) > 60 and {"filter", "at", "metric", "window", "id", "hash", AT_HEADER} <= {
+        place.name for place in found
+    }
     before, there = fingerprint(running.state), files(tmp_path)
     plain: dict[str, int] = {}
     for place in found:
@@ -194,11 +202,27 @@ async def test_every_parameter_of_every_route(running: Running, client: Client, 
             else:
                 answer = await client.ask(place.target.replace("{}", said(payload, tmp_path)))
             most = 10**6 if payload in FAR else plain[path] + 4 * len(payload) + 500
-            allowed = [400, 403, 404, 409, 422] if place.name in ("id", "hash", "name") else [200, 400, 404, 409, 422]
+            allowed = (
+                [400, 403, 404, 409, 422]
+                if place.name in ("id", "hash", "name")
+                else [200, 400, 404, 409, 422]
+            )
             wrong = complaint(answer, filled(payload, tmp_path), allowed, most)
-            if wrong is None and path == "/v1/events" and answer.status == 200 and payload not in FAR and answer.text != "[]\n":
+            if (
+                wrong is None
+                and path == "/v1/events"
+                and answer.status == 200
+                and payload not in FAR
+                and answer.text != "[]\n"
+            ):
                 wrong = f"rows: {answer.text[:200]}"
-            if wrong is None and answer.status == 200 and not place.header and place.name not in FREE and payload not in FAR:
+            if (
+                wrong is None
+                and answer.status == 200
+                and not place.header
+                and place.name not in FREE
+                and payload not in FAR
+            ):
                 wrong = "taken for something"
             return None if wrong is None else f"{place} {payload[:60]!r}: {wrong}"
 
@@ -268,13 +292,17 @@ PATHS = (
 async def test_ways_to_write_an_id(running: Running, client: Client, tmp_path: Path) -> None:
     before, there = fingerprint(running.state), files(tmp_path)
     document = json.loads((await client.ask("/v1/openapi.json")).text)
-    targets = [place.target for place in places(document) if place.name in ("id", "hash") and not place.header]
+    targets = [
+        place.target for place in places(document) if place.name in ("id", "hash") and not place.header
+    ]
     assert len(targets) >= 4
     wrong = []
     for target in targets:
         for path in PATHS:
             answer = await client.ask(target.replace("{}", path.replace(" ", "%20")))
-            if (found := complaint(answer, path, (400, 403, 404, 405, 414), 10_000 + 4 * len(path))) is not None:
+            if (
+                found := complaint(answer, path, (400, 403, 404, 405, 414), 10_000 + 4 * len(path))
+            ) is not None:
                 wrong.append((target, path[:60], found))
     assert wrong == []
     unharmed(running, tmp_path, before, there)
@@ -301,21 +329,39 @@ async def test_every_field_of_every_body(running: Running, client: Client, tmp_p
     text = running.policy.read_text()
     document = json.loads((await client.ask("/v1/openapi.json")).text)
     found = list(bodies(document))
-    assert {"/v1/feedback", "/v1/events/purge", "/v1/events/{id}/feedback"} <= {path for _, path, _, _ in found}
+    assert {"/v1/feedback", "/v1/events/purge", "/v1/events/{id}/feedback"} <= {
+        path for _, path, _, _ in found
+    }
 
-    def job(method: str, path: str, body: dict[str, Any], payload: Any) -> Callable[[], Awaitable[str | None]]:
+    def job(
+        method: str, path: str, body: dict[str, Any], payload: Any
+    ) -> Callable[[], Awaitable[str | None]]:
         async def ask() -> str | None:
             target = path.replace("{id}", "x").replace("{name}", "x")
             answer = await client.ask(target, method, json=body)
-            wrong = complaint(answer, filled(str(payload), tmp_path), (200, 400, 404, 409, 413, 422, 428), 20_000 + 20 * len(str(body)))
+            wrong = complaint(
+                answer,
+                filled(str(payload), tmp_path),
+                (200, 400, 404, 409, 413, 422, 428),
+                20_000 + 20 * len(str(body)),
+            )
             if wrong is None and path.endswith("/purge") and answer.status == 200:
-                wrong = None if json.loads(answer.text)["events"] == 0 or not isinstance(payload, str) else f"would remove {answer.text}"
+                wrong = (
+                    None
+                    if json.loads(answer.text)["events"] == 0 or not isinstance(payload, str)
+                    else f"would remove {answer.text}"
+                )
             return None if wrong is None else f"{method} {path} {str(body)[:100]}: {wrong}"
 
         return ask
 
     jobs = [
-        job(method, path, {**base, name: filled(payload, tmp_path) if isinstance(payload, str) else payload}, payload)
+        job(
+            method,
+            path,
+            {**base, name: filled(payload, tmp_path) if isinstance(payload, str) else payload},
+            payload,
+        )
         for method, path, name, base in found
         for payload in (*PAYLOADS, *ODD_VALUES)
         if not (name == "dry_run" and payload in (False, None))

@@ -112,9 +112,9 @@ async def test_grouping_window_sort_and_measure() -> None:
             if group == "variant":
                 assert "ab-test-models variant-a" in {row.name for row in pane.list.items}
         assert "rows overlap" in str(pane.query("Heading").last().render()) or pane.list.items[0].overlap
-        await pilot.press("minus")
+        await pilot.press("plus")
         await wait_for(pilot, lambda: fake.cost.asked[-1] == ("30d", "policy"))
-        await pilot.press("plus", "plus")
+        await pilot.press("minus", "minus")
         await wait_for(pilot, lambda: pane.cost is not None and pane.cost.window_s == 86_400)
         await pilot.press("v", "v")
         await wait_for(pilot, lambda: "Requests per" in str(pane._chart_heading.title))

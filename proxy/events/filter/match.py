@@ -19,7 +19,7 @@ from proxy.events.filter.expression import (
     Range,
     Text,
 )
-from proxy.events.filter.fields import BODY, FREE_TEXT
+from proxy.events.filter.fields import BODY, FREE_TEXT, Field
 
 Test = Callable[[Event], bool]
 ASCII_LOWER = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
@@ -45,8 +45,7 @@ def matcher(expression: Expression) -> Test:
             # Known of an event that is not stored yet; what is read back does not carry its bodies.
             return lambda event: event.bodies is not None
         case Has(field):
-            column = field.column
-            return lambda event: getattr(event, column) is not None
+            return _has(field)
         case Contains(needle):
             return lambda event: any(
                 needle in (getattr(event, column) or "").translate(ASCII_LOWER) for column in FREE_TEXT
@@ -56,6 +55,18 @@ def matcher(expression: Expression) -> Test:
             return lambda event: (value := event.request_metadata.get(key)) is not None and fits(value)
         case _:
             assert_never(expression)
+
+
+def _has(field: Field) -> Test:
+    column = field.column
+    if field.kind == "list":
+        return lambda event: bool(getattr(event, column))
+    if field.kind == "user":
+        return lambda event: (
+            (event.unit_kind == "user" and event.unit_digest is not None)
+            or _unit_of_user(event.facts) is not None
+        )
+    return lambda event: getattr(event, column) is not None
 
 
 def _text(test: Text) -> Test:

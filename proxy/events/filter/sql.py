@@ -20,6 +20,7 @@ from proxy.events.filter.fields import FREE_TEXT, Field
 
 Sql = tuple[str, list[AnyValue]]
 """A condition, and the values bound in it. It may be NULL where it does not hold, so that an index can be used."""
+_USER = "json_extract(facts, '$.units.user')"
 
 
 def to_sql(expression: Expression) -> Sql:
@@ -37,7 +38,7 @@ def to_sql(expression: Expression) -> Sql:
         case Range():
             return _range(expression)
         case Has(field):
-            return (f"{field.column} IS NOT NULL" if field.nullable else "1"), []
+            return _has(field), []
         case Contains(needle):
             # LIKE folds the case of ASCII letters only, as the test of a single event does.
             text = " OR ".join(f"{column} LIKE ? ESCAPE '!'" for column in FREE_TEXT)
@@ -73,6 +74,15 @@ def _joined(parts: tuple[Expression, ...], word: str, empty: str) -> Sql:
     return "(" + word.join(text for text, _ in pieces) + ")", [value for _, more in pieces for value in more]
 
 
+def _has(field: Field) -> str:
+    if field.kind == "list":
+        return f"{field.column} <> '[]'"
+    if field.kind == "user":
+        # The digest alone may be of something else that the variant was chosen by.
+        return f"((unit_kind IS 'user' AND unit_digest IS NOT NULL) OR {_USER} IS NOT NULL)"
+    return f"{field.column} IS NOT NULL" if field.nullable else "1"
+
+
 def _text(test: Text) -> Sql:
     column, field = test.field.column, test.field
     if field.kind == "list":
@@ -84,10 +94,9 @@ def _text(test: Text) -> Sql:
         ]
     if field.kind == "user":
         marks = ", ".join("?" * len(test.exact))
-        stored = "json_extract(facts, '$.units.user')"
         return (
             f"((unit_kind IS 'user' AND unit_digest IS NOT NULL AND unit_digest IN ({marks}))"
-            f" OR coalesce({stored} IN ({marks}), 0))",
+            f" OR coalesce({_USER} IN ({marks}), 0))",
             [*test.exact, *test.exact],
         )
     texts, values = _alternatives(column, test.exact, test.globs)
