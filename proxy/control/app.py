@@ -28,6 +28,7 @@ from proxy.control.purge_routes import PurgeRoutes
 from proxy.control.screen_stream import ScreenStream
 from proxy.control.search_routes import SearchRoutes
 from proxy.control.status import status, status_then, targets
+from proxy.events.errors import StoreError
 
 
 def routes(hub: Hub) -> list[Route]:
@@ -87,6 +88,10 @@ async def _api_error(request: Request, error: Exception) -> Response:
     return error.response()
 
 
+async def _store_error(request: Request, error: Exception) -> Response:
+    return ApiError(503, "store", str(error)).response()
+
+
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "refused")
@@ -102,6 +107,11 @@ def control_app(hub: Hub, tokens: tuple[Token, ...], *, off_loopback: bool = Fal
     """The application, guarded. `off_loopback`: other machines may address it, by address."""
     app = Starlette(
         routes=routes(hub),
-        exception_handlers={ApiError: _api_error, HTTPException: _http_error, Exception: _fault},
+        exception_handlers={
+            ApiError: _api_error,
+            StoreError: _store_error,
+            HTTPException: _http_error,
+            Exception: _fault,
+        },
     )
     return Guard(app, tokens, off_loopback=off_loopback)

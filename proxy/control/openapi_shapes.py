@@ -166,7 +166,7 @@ SHAPES: dict[tuple[str, str], Shape] = {
     ),
     ("GET", "/v1/events/fields"): Shape(obj({"fields": listed(ref("Field"))})),
     ("GET", "/v1/events/{id}"): Shape(
-        ref("EventDetail"), query=_event_query(("unknown",)), errors=(400, 404)
+        ref("EventDetail"), query=_event_query(("unknown",)), errors=(400, 404, 503)
     ),
     ("GET", "/v1/events/{id}/body"): Shape(
         obj({"request": maybe(ref("Body")), "response": maybe(ref("Body"))}), errors=(403, 404, 503)
@@ -240,7 +240,7 @@ SHAPES: dict[tuple[str, str], Shape] = {
     ("GET", "/v1/prices"): Shape(
         obj({"prices": listed(ref("Price")), "unpriced": listed(ANY_OBJECT)}),
         query={"since": _MOMENT},
-        errors=(400,),
+        errors=(400, 503),
     ),
 }  # fmt: skip
 """Of every route there is."""

@@ -65,10 +65,13 @@ async def ids(control: httpx.AsyncClient, text: str) -> list[str]:
 
 async def test_what_is_shown_can_be_asked_for(tmp_path: Path) -> None:
     rich = replace(
-        RICH, timestamp_ms=now_ms(), unit_kind="user", unit_digest=unit_digest("user", USER), facts={}
-    )
+        RICH, timestamp_ms=now_ms(), unit_kind="user", unit_digest=unit_digest("user", USER), facts={},
+        usage_status="reported", cost_status="priced",
+    )  # fmt: skip
     # Its variant was chosen by something, but by no user.
-    plain = replace(PLAIN, unit_kind="random", unit_digest="1" * 32)
+    plain = replace(
+        PLAIN, unit_kind="random", unit_digest="1" * 32, usage_status="unknown", cost_status="unpriced"
+    )
     async with gateway(tmp_path) as running, running.control() as control:
         store = running.service.hub.store
         for event in (plain, rich):

@@ -48,7 +48,7 @@ def stored_events() -> list[Event]:
     ]  # fmt: skip
     unit = {"units": {"user": unit_digest("user", "b")}}
     body = Bodies(Body(b"{}", 2), None)
-    return [*found, make_event(id="b", facts=unit, unit_kind="key", unit_digest="0", bodies=body), make_event(id="c", target=None, provider=None, attempts=0)]  # fmt: skip
+    return [*found, make_event(id="b", facts=unit, unit_kind="key", unit_digest="0", bodies=body), make_event(id="c", target=None, provider=None, attempts=0), make_event(id="d", facts=unit), make_event(id="e", unit_kind="key", unit_digest="1", policies_triggered=[])]  # fmt: skip
 
 
 EVENTS = stored_events()
@@ -192,6 +192,26 @@ def test_what_has_its_own_form(asked: Asked) -> None:
     look()
     # Else nearly all of it would be refused, and the store hardly asked.
     assert sum(understood) > len(understood) / 10
+
+
+def nearly(text: str) -> set[str]:
+    """`text` and patterns that are it, or all but it."""
+    return {text, f'"{text}"', f"*{text[1:]}", f"{text[:-1]}?", f"{text}*", f"*{text}*", f"?{text}", f"*{text[1:]}?", f"*{text[-1:]}*{text[-1:]}", f"{text[:1]}*z"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", ["model", "variant", "error", "key", "policy", "split", "metadata.team", "trace", "user", ""]
+)
+def test_what_nearly_fits(asked: Asked, name: str) -> None:
+    understood = [
+        read(f"{name}:{near}" if name else near, asked) for text in ODD for near in sorted(nearly(text))
+    ]
+    assert sum(understood) > len(understood) / 2
+
+
+@pytest.mark.parametrize("name", [*FIELDS, "body"])
+def test_what_is_known(asked: Asked, name: str) -> None:
+    assert read(f"has:{name}", asked) and read(f"not has:{name} or has:{name},cost", asked)
 
 
 def nested(levels: int, *around: str) -> str:
