@@ -21,6 +21,8 @@ from pydantic.fields import FieldInfo
 
 from proxy.events import event as event_module
 from proxy.events.filter.fields import ALL as FILTER_FIELDS
+from proxy.events.filter.lexer import LONGEST
+from proxy.events.filter.parser import DEEPEST, MOST_TERMS, MOST_VALUES
 from proxy.policy.conditions import ConditionsSpec
 from proxy.policy.descriptions import descriptions
 from proxy.policy.kinds import KINDS
@@ -95,7 +97,8 @@ def filter_reference() -> str:
                 "- `-7d..-1d` is a window of arrival, its end left out; so are `since:1h` and `until:2026-06-11`.",
                 "- `has:error` holds when the field is known, `has:body` when what was asked and answered is kept. A figure that is not known meets no bound, so `not cost<1` finds it.",
                 "- `metadata.KEY:VALUE` asks the request's own metadata, as far as it is kept.",
-                "- Any other word is looked for in error, error message, variant and split, without regard to case.\n",
+                "- Any other word is looked for in error, error message, variant and split, without regard to case.",
+                f"- At most {LONGEST:,} characters, {MOST_TERMS} terms, {MOST_VALUES} values, and {DEEPEST} parentheses and nots within each other.\n",
                 "| field | kind | meaning | example |",
                 "|---|---|---|---|",
                 *rows,
