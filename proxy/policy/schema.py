@@ -24,6 +24,7 @@ from proxy.policy.spec import (
     Pattern,
     Patterns,
     SecretRef,
+    Size,
     Spec,
     seconds_of,
 )
@@ -122,7 +123,9 @@ class EventsSpec(Spec):
     """What is remembered of requests."""
 
     retention: Duration | None = None
-    """How long single events are kept, by arrival; 30d when not given. A store beyond 2 GiB loses its oldest earlier."""
+    """How long single events are kept, by arrival; 30d when not given."""
+    max_size: Size | None = None
+    """How large the store may grow before its oldest events go earlier; 2GiB when not given. Roll-ups stay."""
     keep_headers: list[HeaderName] = Field(default=[])
     """Request headers stored with each event."""
     bodies: Annotated[bool | BodiesSpec, Nested(BodiesSpec)] = False

@@ -22,6 +22,8 @@ from proxy.policy.document import Path, has_unprintable
 
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d|w))+\Z")
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?) ?(MB|GB|TB|MiB|GiB|TiB)\Z")
+_UNIT_BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}\Z")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
@@ -99,6 +101,19 @@ def _check_duration(text: str) -> str:
     return text
 
 
+def bytes_of(text: str) -> int | None:
+    """Bytes of a size such as `500MB` or `2GiB` (IEC 80000-13 prefixes); None when `text` is not one."""
+    found = _SIZE.match(text)
+    return round(float(found[1]) * _UNIT_BYTES[found[2]]) if found is not None else None
+
+
+def _check_size(text: str) -> str:
+    size = bytes_of(text)
+    if size is None or not 1024**2 <= size <= 1024**5:
+        raise ValueError("must be a size such as 500MB or 2GiB, of one MiB to 1024 TiB")
+    return text
+
+
 def _check_name(text: str) -> str:
     if not 1 <= len(text) <= 128 or text != text.strip() or has_unprintable(text):
         raise ValueError("must be a name of 1 to 128 visible characters without space at its ends")
@@ -143,6 +158,7 @@ Pattern = Annotated[str, AfterValidator(_check_pattern)]
 EnvName = Annotated[str, AfterValidator(_check_env)]
 HeaderName = Annotated[str, AfterValidator(_check_header)]
 Duration = Annotated[str, AfterValidator(_check_duration)]
+Size = Annotated[str, AfterValidator(_check_size)]
 
 _ONE_OR_MANY_SCHEMA: dict[str, Any] = {
     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]

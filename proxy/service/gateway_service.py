@@ -34,6 +34,7 @@ from proxy.gateway.server import Listener, ListenError
 from proxy.policy.diagnostics import Diagnostic
 from proxy.policy.lint import Surroundings
 from proxy.policy.plan import SplitPlan
+from proxy.policy.spec import bytes_of
 from proxy.prices.known import price_known
 from proxy.service.data_plane_view import RuntimeView, places
 from proxy.service.options import ServiceOptions, is_loopback, join_address, split_address
@@ -284,12 +285,15 @@ class GatewayService:
 
 
 def _limits(version: RunningVersion) -> Limits:
-    """How long single events are kept, as the file says."""
+    """How much is kept of single events, as the file says."""
     events = version.policy_file.events
     limits = Limits()
     age_ms = parse_span(events.retention) if events.retention is not None else None
     if age_ms is not None:
         limits = replace(limits, age_ms=age_ms)
+    size = bytes_of(events.max_size) if events.max_size is not None else None
+    if size is not None:
+        limits = replace(limits, size_bytes=size)
     bodies_ms = parse_span(events.kept_bodies.keep) if events.kept_bodies is not None else None
     return limits if bodies_ms is None else replace(limits, bodies_age_ms=bodies_ms)
 
