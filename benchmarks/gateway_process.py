@@ -21,11 +21,12 @@ SERVING_WITHIN_S = 30.0
 class GatewayProcess:
     """`kt gateway run` over one state directory, started as often as need be."""
 
-    def __init__(self, directory: Path, vendor_port: int, state: Path | None = None) -> None:
+    def __init__(self, directory: Path, vendor_port: int, state: Path | None = None, more: str = "") -> None:
+        """`more`: further lines of the policy file."""
         self.state = state or directory / "state"
         self._log = directory / "gateway.log"
         self.policy = directory / "policy.yaml"
-        self.policy.write_text(POLICY.format(port=vendor_port))
+        self.policy.write_text(POLICY.format(port=vendor_port) + more)
         self.data, self.api = free_port(), free_port()
         self._process: asyncio.subprocess.Process | None = None
 

@@ -42,6 +42,7 @@ CHARTS = (
     {"metric": "latency_p95", "group_by": "variant", "window": "15m", "step": "10s"},
 )
 SIZE = (120, 40)
+KEEP_ALL = "events: {retention: 400d, max_size: 100GiB}\n"
 CHART_MS, OPEN_MS, MEMORY_MB = 150, 1_000, 250
 """The goals: the first chart, the first picture, and screen and gateway together."""
 _FOLDED = 20_000
@@ -146,7 +147,7 @@ async def run(number: int, state: Path, runs: int) -> bool:
             "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8", "HOME": place,
             "PATH": os.environ["PATH"],
         }  # fmt: skip
-        gateway = GatewayProcess(Path(place), vendor_port=9, state=state)
+        gateway = GatewayProcess(Path(place), vendor_port=9, state=state, more=KEEP_ALL)
         await gateway.start()
         await gateway.serving()
         try:

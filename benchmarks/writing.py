@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import copy
 import csv
 import json
 import os
@@ -24,7 +23,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,12 +33,14 @@ from benchmarks.contenders import POLICY, environment
 from benchmarks.machine import cores, cpu_s, new_loop, pin, tree
 from proxy.base.collector import settle
 from proxy.base.times import now_ms
+from proxy.events.event import Event
 from proxy.service import GatewayService, ServiceOptions
 
 ROOT = Path(__file__).parent.parent
 GOAL = 1.10
 TICK_S = 0.002
 _POPULATION = 2_000
+_VALUES = attrgetter(*(field.name for field in fields(Event)))
 _WARM_S = 2.0
 
 
@@ -94,7 +96,7 @@ async def _submit(service: GatewayService, pool: list[Any], per_s: float) -> Non
     while per_s:
         due = int((time.perf_counter() - began) * per_s)
         for number in range(number, due):  # noqa: B020 - it goes on where it was
-            event = copy.copy(pool[number % len(pool)])
+            event = Event(*_VALUES(pool[number % len(pool)]))  # three times as fast as copy.copy
             event.id, event.timestamp_ms = f"{prefix}{number:020d}", now_ms() - int(event.latency_ms)
             service.runtime.recorder.append(event)
         number = max(number, due)
