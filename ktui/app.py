@@ -139,22 +139,23 @@ class KtuiApp(TimeActions, inherit_bindings=False):
 
     def feed_status(self, status: Status) -> None:
         """A new status."""
-        was_lost = not self.state.link.reachable
+        was_lost, is_first = not self.state.link.reachable, self.state.status is None
         self.state.status = status
         self.state.link.reachable, self.state.link.last_answer = True, datetime.now().astimezone()
         for pane in self.panes():
             pane.on_status(status)
             if was_lost:
                 pane.on_link(True)
-        self.scheduler.mark("header")
+        (self.scheduler.soon if was_lost or is_first else self.scheduler.mark)("header")
 
     def feed_config(self, config: Config) -> None:
         """The running version or the file changed."""
+        is_first = self.state.config is None
         self.state.config = config
         for pane in self.panes():
             if self.state.moment is None or not pane.has_draft:
                 pane.on_config(config)
-        self.scheduler.mark("header")
+        (self.scheduler.soon if is_first else self.scheduler.mark)("header")
 
     def feed_events(self, rows: list[EventRow]) -> None:
         """New requests."""

@@ -43,6 +43,11 @@ class Scheduler:
         """The region has something new to show."""
         self._regions[name].dirty = True
 
+    def soon(self, name: str) -> None:
+        """It has something to show where nothing was: at the next tick, whenever it was drawn last."""
+        region = self._regions[name]
+        region.dirty, region.drawn_at = True, float("-inf")
+
     def now(self, name: str) -> None:
         """Draws at once: the reader pressed a key."""
         region = self._regions[name]

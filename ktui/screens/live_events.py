@@ -201,7 +201,7 @@ class EventsRegion(Loading):
 
     def arrived(self) -> None:
         """Rows wait in a listing for the next frame."""
-        self._scheduler.mark("table")
+        (self._scheduler.mark if len(self.table.rows) else self._scheduler.soon)("table")
 
     def loaded(self) -> None:
         """Rows, or what is known of a search, have changed."""

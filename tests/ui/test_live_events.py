@@ -282,7 +282,7 @@ async def test_saved_filters_are_in_the_palette() -> None:
 async def test_the_mouse_types_toggles_and_turns_pages() -> None:
     app = app_of(gateway(1_200))
     async with app.run_test(size=(100, 30)) as pilot:
-        await until(pilot, lambda: len(table(app).rows) == 500)
+        await until(pilot, lambda: "500 in memory" in text(app) and "p95 ■ 2" in text(app))
         await pilot.click("#filter", offset=(4, 0))
         await until(pilot, lambda: region(app).line.typing)
         await typed(pilot, "status:503")

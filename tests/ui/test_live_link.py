@@ -117,6 +117,20 @@ def test_the_scheduler_draws_the_latest_once_per_interval_and_only_what_is_visib
     assert drawn == ["a", "a", "b", "a"]
 
 
+def test_what_is_there_for_the_first_time_is_drawn_at_the_next_tick() -> None:
+    drawn: list[str] = []
+    scheduler = Scheduler(clock=lambda: 7.0)
+    scheduler.register("a", 1.0, lambda: drawn.append("a"))
+    scheduler.now("a")
+    scheduler.mark("a")
+    scheduler.tick()
+    assert drawn == ["a"]
+    scheduler.soon("a")
+    scheduler.tick()
+    scheduler.tick()
+    assert drawn == ["a", "a"]
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 0.0
