@@ -60,7 +60,7 @@ class Pty:
             asyncio.get_running_loop().remove_reader(self._master)
             return
         self.written += len(data)
-        self.last = (self.last + data)[-20_000:]
+        self.last = (self.last + data)[-200_000:]
 
     def type(self, keys: str) -> None:
         """Presses keys."""
