@@ -47,13 +47,14 @@ class GatewayProcess:
             )  # fmt: skip
 
     async def serving(self) -> None:
-        """Come back when it takes connections. SystemExit with its log when it does not come up."""
+        """Come back when it takes connections on both ports. SystemExit with its log when it does not come up."""
         assert self._process is not None
         until = time.monotonic() + SERVING_WITHIN_S
         while time.monotonic() < until and self._process.returncode is None:
             with suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", self.data)
-                writer.close()
+                for port in (self.data, self.api):
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.close()
                 return
             await asyncio.sleep(0.02)
         raise SystemExit(f"the gateway does not come up; its log ends:\n{self._log.read_text()[-2_000:]}")
