@@ -6,6 +6,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from pathlib import Path, PurePath
+from time import monotonic
 from typing import Any, ClassVar
 
 from rich.segment import Segments
@@ -40,6 +41,8 @@ from ktui.widgets.note_line import NoteLine
 from ktui.widgets.status_header import StatusHeader
 from proxy.base.sanitise import sanitise
 
+SAID_S = 5.0
+"""Seconds a message stays in the note line of a list that moves by itself."""
 Starter = Callable[[GatewayLink], Awaitable[None]]
 """Starts the gateway and connects the link; an exception's text is one sentence."""
 
@@ -86,6 +89,7 @@ class KtuiApp(TimeActions, inherit_bindings=False):
         self._header = StatusHeader(self.state, self.open_screen, id="header")
         self._note = NoteLine(id="note")
         self._said: Text | None = None
+        self._said_at = 0.0
         self._panes = {entry.name: entry.make(link, self.state, self.scheduler) for entry in SCREENS}
         self._current = SCREENS[0].name
         if wants_ascii(environment):
@@ -217,8 +221,8 @@ class KtuiApp(TimeActions, inherit_bindings=False):
         self.say(Text(words))
 
     def say(self, text: Text) -> None:
-        """A message in the note line, until the cursor moves."""
-        self._said = text
+        """A message in the note line, until the reader moves; where the list moves by itself, for a while."""
+        self._said, self._said_at = text, monotonic()
         self.scheduler.now("note")
 
     def _show_header(self) -> None:
@@ -233,8 +237,9 @@ class KtuiApp(TimeActions, inherit_bindings=False):
         self._note.show(self._said if self._said is not None else self.pane().note())
 
     def on_pane_note_changed(self, event: Pane.NoteChanged) -> None:
-        """The cursor moved: what was said before is over."""
-        self._said = None
+        """The cursor moved: what was said before is over, as soon as it could be read."""
+        if not event.by_itself or monotonic() - self._said_at >= SAID_S:
+            self._said = None
         self.scheduler.mark("note")
         self.scheduler.mark("header")
 

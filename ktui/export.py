@@ -30,17 +30,16 @@ def default_name(now: datetime, marked: int) -> str:
     return f"{'marked' if marked else 'requests'}-{now:%Y%m%d-%H%M%S}.jsonl"
 
 
-def target_of(text: str, here: Path) -> tuple[Path, str]:
-    """The file and the format a typed name means. Raises ExportError."""
+def target_of(text: str, here: Path, formats: Sequence[str] = FORMATS) -> tuple[Path, str]:
+    """The file and the format, one of `formats`, that a typed name means. Raises ExportError."""
     name = text.strip()
     if not name or not name.isprintable():
-        raise ExportError("type a file name, such as requests.jsonl")
+        raise ExportError(f"type a file name, such as requests.{formats[0]}")
     path = (here / Path(name).expanduser()).absolute()
     form = path.suffix.removeprefix(".").lower()
-    if form == "parquet":
-        raise ExportError("parquet is written by: kt export create --format parquet; here jsonl, json or csv")
-    if form not in FORMATS:
-        raise ExportError(f"the name must end in {', '.join(f'.{item}' for item in FORMATS)}")
+    if form not in formats:
+        more = "; parquet is written by: kt export create --format parquet" if form == "parquet" else ""
+        raise ExportError(f"the name must end in {', '.join(f'.{item}' for item in formats)}{more}")
     if not path.parent.is_dir():
         raise ExportError(f"there is no directory {sanitise(path.parent, 200)}")
     if path.exists() or path.is_symlink():

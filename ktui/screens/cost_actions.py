@@ -17,17 +17,20 @@ from ktui.cost_chart_words import MEASURES
 from ktui.cost_table import SORTS, CostRow, table_file
 from ktui.cost_words import GROUPINGS, USUAL, WINDOWS
 from ktui.draft import file_of
-from ktui.export import ExportError, target_of
+from ktui.export import ExportError
 from ktui.link import GatewayLink
+from ktui.screens.copying import copy_text
 from ktui.screens.cost_row import CostRowScreen
 from ktui.screens.pane import Pane
+from ktui.screens.writing import ask_file
 from ktui.state import AppState
 from ktui.themes import role
-from ktui.widgets.prompt import Prompt
 from ktui.widgets.row_list import CopyList, RowList
 from proxy.base.sanitise import sanitise
 
 _BARE = re.compile(r"[\w.\-/]+\Z")
+FORMATS = ("csv", "json")
+"""What a table is written as."""
 _FILTERS = {"model": "model", "provider": "provider", "key": "key", "policy": "policy"}
 
 
@@ -201,9 +204,11 @@ class CostActions(Pane):
         event.stop()
         row = self.list.current
         if row is not None:
-            name = row.group.group if row.group is not None else row.name
-            self.app.copy_to_clipboard(name)
-            self.say(f"copied by the terminal (OSC 52): {sanitise(name, 80)}")
+            self._copy(row.group.group if row.group is not None else row.name)
+
+    @work(exclusive=True, group="copy", exit_on_error=False)
+    async def _copy(self, name: str) -> None:
+        await copy_text(self.app, self.state, name, f"{self.dimension} {sanitise(name, 80)}")
 
     @work(exclusive=True, group="cost-write", exit_on_error=False)
     async def action_cost_write(self) -> None:
@@ -212,37 +217,19 @@ class CostActions(Pane):
         if cost is None or not self.list.items:
             self.say("there is nothing to write yet")
             return
-        here = Path.cwd()
-
-        def fault(text: str) -> str:
-            try:
-                _target(text, here)
-            except ExportError as error:
-                return str(error)
-            return ""
-
-        hint = f"{len(self.list.items)} rows; ends in .csv or .json, in {sanitise(here, 120)}"
         name = f"cost-by-{self.dimension}-{datetime.now().astimezone():%Y%m%d-%H%M%S}.csv"
-        answer = await self.app.push_screen_wait(
-            Prompt("Write the table to a file", value=name, hint=hint, check=fault)
-        )
-        if answer is None:
-            return
+        what = f"{len(self.list.items)} rows"
         try:
-            path, form = _target(answer, here)
+            target = await ask_file(self.app, "Write the table to a file", what, name, FORMATS)
+            if target is None:
+                return
+            path, form = target
             _write(path, table_file(cost, self.list.items, form))
         except (ExportError, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             self.say(Text(f"✗ not written: {sanitise(reason, 200)}", style=role(self.app, "bad")))
         else:
             self.say(Text(f"✓ written: {sanitise(path, 200)}", style=role(self.app, "ok")))
-
-
-def _target(text: str, here: Path) -> tuple[Path, str]:
-    path, form = target_of(text, here)
-    if form not in ("csv", "json"):
-        raise ExportError("a table is written as .csv or .json")
-    return path, form
 
 
 def _write(path: Path, text: str) -> None:

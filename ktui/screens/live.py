@@ -151,7 +151,7 @@ class LivePane(RowActions):
         """The note follows the cursor, and what is open beside the table."""
         event.stop()
         self.follow_beside()
-        self.note_changed()
+        self.note_changed(by_itself=event.by_itself)
 
     def note(self) -> Text:
         """What the list says."""

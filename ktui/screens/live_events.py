@@ -54,7 +54,11 @@ class EventsRegion(Loading):
             self.text = text
 
     class Moved(Message):
-        """The note line has something else to say."""
+        """The note line has something else to say; `by_itself`: new requests moved the cursor."""
+
+        def __init__(self, by_itself: bool = False) -> None:
+            super().__init__()
+            self.by_itself = by_itself
 
     def __init__(
         self,
@@ -273,7 +277,7 @@ class EventsRegion(Loading):
         """Heading and note follow the cursor."""
         event.stop()
         self.show_meta()
-        self.post_message(self.Moved())
+        self.post_message(self.Moved(by_itself=self.table.rows.following))
 
     def on_event_table_needs(self, event: EventTable.Needs) -> None:
         """The page beyond an end."""

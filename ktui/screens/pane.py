@@ -45,7 +45,11 @@ class Pane(Widget):
     """Whether this pane is the one in the body; set by the app. A hidden pane costs nothing."""
 
     class NoteChanged(Message):
-        """What `note()` or `tab_mark()` or `draft_note()` gives has changed."""
+        """What `note()` or `tab_mark()` or `draft_note()` gives has changed; `by_itself`: the reader did nothing."""
+
+        def __init__(self, by_itself: bool = False) -> None:
+            super().__init__()
+            self.by_itself = by_itself
 
     class Said(Message):
         """A message for the note line: shown until the next one or until the cursor moves."""
@@ -115,9 +119,9 @@ class Pane(Widget):
                 child.focus()
                 return
 
-    def note_changed(self) -> None:
-        """Call when `note()`, `tab_mark()` or `draft_note()` gives something else."""
-        self.post_message(self.NoteChanged())
+    def note_changed(self, *, by_itself: bool = False) -> None:
+        """Call when `note()`, `tab_mark()` or `draft_note()` gives something else; `by_itself`: the reader did nothing."""
+        self.post_message(self.NoteChanged(by_itself))
 
     def say(self, text: Text | str) -> None:
         """Shows a message in the note line."""

@@ -11,7 +11,7 @@ from rich.text import Text
 from textual.app import App
 
 from ktui.answers import EventRow
-from ktui.export import ExportError, default_name, target_of, write_rows
+from ktui.export import FORMATS, ExportError, default_name, target_of, write_rows
 from ktui.link import GatewayLink, LinkError
 from ktui.widgets.prompt import Prompt
 from proxy.base.sanitise import sanitise
@@ -27,17 +27,27 @@ def size_words(size: int) -> str:
     return f"{size} B"
 
 
-async def ask_target(app: App[Any], marked: Sequence[EventRow], filter_text: str) -> tuple[Path, str] | None:
-    """The file and its format; None when the reader leaves. To be run in a worker."""
+async def ask_file(
+    app: App[Any], title: str, what: str, name: str, formats: Sequence[str]
+) -> tuple[Path, str] | None:
+    """A new file for `what` and its format; None when the reader leaves. To be run in a worker."""
     here = Path.cwd()
 
     def fault(text: str) -> str:
         try:
-            target_of(text, here)
+            target_of(text, here, formats)
         except ExportError as error:
             return str(error)
         return ""
 
+    *others, last = (f".{form}" for form in formats)
+    hint = f"{what}; ends in {', '.join(others)} or {last}, in {sanitise(here, 120)}"
+    answer = await app.push_screen_wait(Prompt(title, value=name, hint=hint, check=fault))
+    return None if answer is None else target_of(answer, here, formats)
+
+
+async def ask_target(app: App[Any], marked: Sequence[EventRow], filter_text: str) -> tuple[Path, str] | None:
+    """As ask_file, for the marked requests or else those that match."""
     if marked:
         what = f"the {len(marked):,} marked requests" if len(marked) > 1 else "the marked request"
     else:
@@ -46,16 +56,8 @@ async def ask_target(app: App[Any], marked: Sequence[EventRow], filter_text: str
             if filter_text
             else "all stored requests"
         )
-    hint = f"{what}; ends in .jsonl, .json or .csv, in {sanitise(here, 120)}"
-    name = await app.push_screen_wait(
-        Prompt(
-            "Write to a file",
-            value=default_name(datetime.now().astimezone(), len(marked)),
-            hint=hint,
-            check=fault,
-        )
-    )
-    return None if name is None else target_of(name, here)
+    name = default_name(datetime.now().astimezone(), len(marked))
+    return await ask_file(app, "Write to a file", what, name, FORMATS)
 
 
 async def write(

@@ -213,9 +213,8 @@ class ChartRegion(Vertical, can_focus=True):
     def _move(self, by: int) -> None:
         if self._plot is None or not self._plot.series.times or not self._plot.series.series:
             return
-        last = len(self._plot.series.times) - 1
-        start = last if self._cursor is None else self._cursor + by
-        self._cursor = min(max(start, 0), last)
+        start = _newest(self._plot.series) if self._cursor is None else self._cursor + by
+        self._cursor = min(max(start, 0), len(self._plot.series.times) - 1)
         self._hint()
         self._draw()
 
@@ -286,3 +285,10 @@ class ChartRegion(Vertical, can_focus=True):
     def _place(self, event: MouseDown | MouseMove) -> int:
         assert self._plot is not None
         return index_at(self._plot, event.screen_x - self._chart.region.x, self._chart.size.width)
+
+
+def _newest(series: Series) -> int:
+    """The last step in which something was measured: of the one that has just begun little is known."""
+    lines = (line.values for line in series.series)
+    known = (at for values in lines for at, value in enumerate(values) if value is not None)
+    return max(known, default=len(series.times) - 1)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from e2e_support import Running, Vendor, split_policy
+from loopback import served
 
 from proxy.service import GatewayService, ServiceOptions
 
@@ -18,13 +19,8 @@ async def vendor() -> AsyncIterator[Vendor]:
     app = web.Application()
     app.router.add_post("/v1/chat/completions", vendor.chat)
     app.router.add_post("/v1/messages", vendor.messages)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    vendor.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield vendor
-    await runner.cleanup()
+    async with served(app) as vendor.url:
+        yield vendor
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
 
-from aiohttp import web
+from loopback import served
 from vendor_stubs import Stub
 
 from proxy.events.event import Event
@@ -35,14 +35,8 @@ class Recorded:
 @asynccontextmanager
 async def serving(stub: Stub) -> AsyncIterator[Stub]:
     """The stub on a free port."""
-    runner = web.AppRunner(stub.app())
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    stub.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with served(stub.app()) as stub.url:
         yield stub
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager

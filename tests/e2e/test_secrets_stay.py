@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from aiohttp import web
 from e2e_support import Running
+from loopback import served
 
 from proxy.service import GatewayService, ServiceOptions
 
@@ -37,10 +39,12 @@ async def repeat(request: web.Request) -> web.StreamResponse:
 async def gateway(tmp_path: Path) -> AsyncIterator[Running]:
     app = web.Application()
     app.router.add_post("/{path:.*}", repeat)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with served(app) as url, running(tmp_path, url) as found:
+        yield found
+
+
+@asynccontextmanager
+async def running(tmp_path: Path, url: str) -> AsyncIterator[Running]:
     policy = tmp_path / "policy.yaml"
     policy.write_text(f"""\
 gateway:
@@ -67,7 +71,6 @@ providers:
         )
     finally:
         await service.stop(drain_s=1)
-        await runner.cleanup()
 
 
 async def test_no_key_is_in_a_file_or_an_answer(

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 from aiohttp import web
+from loopback import served
 
 from proxy.service import GatewayService, ServiceOptions
 
@@ -63,13 +64,8 @@ async def vendor() -> AsyncIterator[str]:
     app = web.Application()
     app.router.add_post("/v1/chat/completions", chat)
     app.router.add_post("/v1/messages", anthropic_message)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with served(app) as url:
+        yield url
 
 
 @dataclass

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from loopback import served
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
@@ -78,11 +79,5 @@ async def receiver() -> AsyncIterator[Received]:
     app = web.Application()
     app.router.add_post("/v1/traces", traces)
     app.router.add_post("/v1/metrics", metrics)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    received.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with served(app) as received.url:
         yield received
-    finally:
-        await runner.cleanup()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fake_api import FakeGateway
-from test_live_frame import make, screen_text, until
+from test_live_frame import line_of, make, screen_text, until
 
 from ktui.answers import Line, Series
 from ktui.chart_choice import GROUPS, MEASURES, WINDOWS, Choice, after, choice_from, step_of
@@ -90,6 +90,20 @@ async def test_a_span_is_read_chosen_and_taken_back() -> None:
         await until(pilot, lambda: live.charts.span is None and live.events.filter_text == "")
         await pilot.press("escape")
         assert app.focused is live.table
+
+
+async def test_reading_begins_where_something_was_measured() -> None:
+    app = make(FakeGateway())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "Latency p95 ■" in screen_text(app))
+        region = chart(app)
+        series = region._plot.series
+        emptied = [replace(line, values=(*line.values[:-2], None, None)) for line in series.series]
+        region.show(replace(series, series=tuple(emptied)))
+        region.focus()
+        await pilot.press("h")
+        assert region._cursor == len(region._plot.series.times) - 3
+        assert "no data" not in line_of(app, region.region.y)
 
 
 async def test_escape_forgets_one_thing_at_a_time() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 from aiohttp import web
+from loopback import served
 from textual.pilot import Pilot
 
 from ktui.app import KtuiApp
@@ -58,25 +59,22 @@ async def until(pilot: Pilot[None], condition: object) -> None:
 async def test_what_was_sent_is_what_was_spent(tmp_path: Path) -> None:
     vendor = web.Application()
     vendor.router.add_post("/v1/chat/completions", chat)
-    runner = web.AppRunner(vendor)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    policy = tmp_path / "policy.yaml"
-    policy.write_text(POLICY.format(url=f"http://127.0.0.1:{runner.addresses[0][1]}"))
-    options = ServiceOptions(
-        policy_path=policy,
-        listen="127.0.0.1:0",
-        api_listen="127.0.0.1:0",
-        state_dir=tmp_path / "state",
-        env={},
-    )
-    service = GatewayService(options)
-    addresses = await service.start()
-    try:
-        await look(service, f"http://{addresses.listen}", f"http://{addresses.api}")
-    finally:
-        await service.stop(drain_s=1)
-        await runner.cleanup()
+    async with served(vendor) as url:
+        policy = tmp_path / "policy.yaml"
+        policy.write_text(POLICY.format(url=url))
+        options = ServiceOptions(
+            policy_path=policy,
+            listen="127.0.0.1:0",
+            api_listen="127.0.0.1:0",
+            state_dir=tmp_path / "state",
+            env={},
+        )
+        service = GatewayService(options)
+        addresses = await service.start()
+        try:
+            await look(service, f"http://{addresses.listen}", f"http://{addresses.api}")
+        finally:
+            await service.stop(drain_s=1)
 
 
 async def look(service: GatewayService, data: str, api: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from fake_api import FakeGateway
 from rich.text import Text
+from test_live_frame import screen_text
 from textual.geometry import Region
 from textual.pilot import Pilot
 from textual.widgets import Static
@@ -167,7 +168,7 @@ async def test_a_finding_becomes_a_draft_and_never_overwrites_one() -> None:
         await wait_for(pilot, lambda: pane.shown)
         pane.findings.focus()
         await pilot.press("enter")
-        await pilot.pause(0.2)
+        await wait_for(pilot, lambda: "Policy has a draft already" in screen_text(app))
         assert pane.shown and policy.draft.text.endswith("# mine\n")
 
 

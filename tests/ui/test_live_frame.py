@@ -13,6 +13,7 @@ from textual.drivers.headless_driver import HeadlessDriver
 from textual.geometry import Size
 from textual.pilot import Pilot
 
+from ktui import app as app_module
 from ktui.answers import EventCounts
 from ktui.app import KtuiApp
 from ktui.frame_actions import conservation
@@ -124,6 +125,27 @@ async def test_moving_up_stops_following_and_new_rows_are_counted_not_scrolled()
         await until(pilot, lambda: "following · 56 in memory" in screen_text(app))
         newest = table(app).current
         assert newest is not None and newest.seq == 56
+
+
+async def test_a_message_stays_while_the_list_moves_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeGateway()
+    app = make(fake)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(table(app).rows) == 19 and "answered in" in line_of(app, -2))
+        app.say_words("copied to tmux")
+        fake.add_events(3)
+        await until(pilot, lambda: table(app).current is not None and table(app).current.seq == 22)
+        await until(pilot, lambda: "following · 22 in memory" in screen_text(app))
+        await pilot.pause()
+        app.scheduler.now("note")
+        assert "copied to tmux" in line_of(app, -2)
+        monkeypatch.setattr(app_module, "SAID_S", 0.0)
+        fake.add_events(1)
+        await until(pilot, lambda: "answered in" in line_of(app, -2))
+        app.say_words("copied to tmux")
+        monkeypatch.setattr(app_module, "SAID_S", 60.0)
+        await pilot.press("k")
+        await until(pilot, lambda: "copied to tmux" not in screen_text(app))
 
 
 async def test_the_cursor_stays_on_its_request_when_more_comes_than_memory_holds() -> None:
