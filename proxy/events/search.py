@@ -35,7 +35,7 @@ class Hits:
     rows: list[tuple[int, bytes]]
     """seq and JSON of each event that fits, newest first; at most as many as were asked for."""
     reached_ms: int | None
-    """Arrival of the event at the old end of the stretch."""
+    """Arrival of the event at the old end of what was looked at: the stretch, or the last row when there was no room for more."""
 
 
 def ready() -> None:
@@ -54,7 +54,13 @@ def search_stretch(path: Path, way: Plan, stretch: Stretch, limit: int, unknown_
             ).fetchone()
     except sqlite3.Error as error:
         raise StoreError(f"cannot read the event store {path}: {sanitise(error, 200)}") from None
-    encoded = [(row[0], msgspec.json.encode(event_json(from_row(row), unknown_null))) for row in rows]
+    events = [from_row(row) for row in rows]
+    encoded = [
+        (row[0], msgspec.json.encode(event_json(event, unknown_null)))
+        for row, event in zip(rows, events, strict=True)
+    ]
+    if len(events) >= limit:
+        return Hits(encoded, events[-1].timestamp_ms)
     return Hits(encoded, None if reached is None else reached[0])
 
 

@@ -100,6 +100,9 @@ async def test_pages_of_a_search_join_without_gap_or_repeat(running: Running) ->
         if end["complete"]:
             break
         assert end["found"] == 30
+        # What lies beyond the last row of a full page was not told, so it was not looked at.
+        last = messages[-2][1][-1]
+        assert (end["reached"], end["reached_seq"]) == (last["timestamp"], last["seq"])
         params["before_seq"] = end["before_seq"]
         # What comes meanwhile is newer than any page to come.
         running.service.hub.store.append(request_number(100))
