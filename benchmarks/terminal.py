@@ -25,7 +25,8 @@ from pathlib import Path
 from benchmarks.contenders import POLICY, environment
 from benchmarks.store import make
 from proxy.base.times import now_ms
-from proxy.service import GatewayService, ServiceOptions
+from proxy.service.gateway_service import GatewayService
+from proxy.service.options import ServiceOptions
 
 RATE = 100
 SIZE = (80, 24)

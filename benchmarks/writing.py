@@ -34,7 +34,8 @@ from benchmarks.machine import cores, cpu_s, new_loop, pin, tree
 from proxy.base.collector import settle
 from proxy.base.times import now_ms
 from proxy.events.event import Event
-from proxy.service import GatewayService, ServiceOptions
+from proxy.service.gateway_service import GatewayService
+from proxy.service.options import ServiceOptions
 
 ROOT = Path(__file__).parent.parent
 GOAL = 1.10

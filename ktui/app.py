@@ -240,7 +240,7 @@ class KtuiApp(TimeActions, inherit_bindings=False):
         """The cursor moved: what was said before is over, as soon as it could be read."""
         if not event.by_itself or monotonic() - self._said_at >= SAID_S:
             self._said = None
-        self.scheduler.mark("note")
+        (self.scheduler.soon if self._note.empty else self.scheduler.mark)("note")
         self.scheduler.mark("header")
 
     def on_pane_said(self, event: Pane.Said) -> None:

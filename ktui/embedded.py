@@ -19,7 +19,7 @@ from proxy.base.sanitise import sanitise
 from proxy.base.secret import Secret
 
 if TYPE_CHECKING:
-    from proxy.service import ServiceOptions
+    from proxy.service.options import ServiceOptions
 
 Mode = Literal["thread", "process"]
 MODES: tuple[Mode, ...] = ("thread", "process")
@@ -128,7 +128,7 @@ class _ThreadHost:
     async def _serve(self) -> None:
         self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
         # Imported here: the screen draws its first picture while this loads.
-        from proxy.service import GatewayService
+        from proxy.service.gateway_service import GatewayService
 
         service = GatewayService(self._options)
         addresses = await service.start()
@@ -180,7 +180,7 @@ class _ProcessHost:
 
 
 def _one_sentence(error: BaseException) -> EmbeddedError:
-    from proxy.service import StartError
+    from proxy.service.gateway_service import StartError
 
     if isinstance(error, StartError):
         return EmbeddedError(str(error))
@@ -204,7 +204,7 @@ def options_message(options: ServiceOptions) -> dict[str, Any]:
 
 def options_from(message: dict[str, Any]) -> ServiceOptions:
     """The options back from JSON."""
-    from proxy.service import ServiceOptions
+    from proxy.service.options import ServiceOptions
 
     fields = dict(message)
     for name in ("policy_path", "state_dir", "tls_cert", "tls_key"):
@@ -219,7 +219,7 @@ async def main(parent: Parent) -> None:
     message = await parent.receive()
     if message is None:
         return
-    from proxy.service import GatewayService
+    from proxy.service.gateway_service import GatewayService
 
     service = GatewayService(options_from(message))
     try:

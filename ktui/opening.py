@@ -26,7 +26,7 @@ from proxy.base.secret import Secret
 if TYPE_CHECKING:
     from ktui.app import KtuiApp
     from ktui.link import GatewayLink
-    from proxy.service import ServiceOptions
+    from proxy.service.options import ServiceOptions
 
 DEFAULT_LISTEN = "127.0.0.1:41002"
 DEFAULT_API_LISTEN = "127.0.0.1:41003"
@@ -130,7 +130,7 @@ class OwnSession:
             self._gateway.start()
 
     def _service_options(self) -> ServiceOptions:
-        from proxy.service import ServiceOptions
+        from proxy.service.options import ServiceOptions
 
         token = self._options.env.get("KT_API_TOKEN")
         return ServiceOptions(

@@ -19,7 +19,7 @@ from ktui.embedded import EmbeddedError, EmbeddedGateway, Mode, Started
 if TYPE_CHECKING:
     from ktui.app import KtuiApp
     from ktui.link import GatewayLink
-    from proxy.service import ServiceOptions
+    from proxy.service.options import ServiceOptions
 
 _READY_S = 20.0
 _DRAIN_S = 0.3
@@ -114,7 +114,7 @@ class DemoSession:
         return policy
 
     def _options(self, policy: Path) -> ServiceOptions:
-        from proxy.service import ServiceOptions
+        from proxy.service.options import ServiceOptions
 
         return ServiceOptions(
             policy_path=policy,

@@ -18,6 +18,11 @@ class NoteLine(Widget):
         super().__init__(id=id)
         self._text = Text()
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is said."""
+        return not self._text
+
     def show(self, text: Text) -> None:
         """Shows `text`; nothing is drawn when it stands there already."""
         if text.markup != self._text.markup or text.style != self._text.style:

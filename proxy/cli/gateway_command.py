@@ -27,7 +27,7 @@ def run(
     with exits():
         from proxy.base.secret import Secret
         from proxy.cli.serving import log_to_stderr, serve
-        from proxy.service import ServiceOptions
+        from proxy.service.options import ServiceOptions
 
         if (tls_cert is None) != (tls_key is None):
             raise UsageError("--tls-cert and --tls-key go together")

@@ -11,7 +11,8 @@ import sys
 from proxy.base.collector import settle
 from proxy.cli.exits import PROBLEMS, complain, emit, say
 from proxy.cli.lint_formats import Report, text_lines
-from proxy.service import Addresses, GatewayService, ServiceOptions, StartError
+from proxy.service.gateway_service import Addresses, GatewayService, StartError
+from proxy.service.options import ServiceOptions
 
 DRAIN_S = 10.0
 

@@ -1,6 +1,4 @@
-"""One gateway, put together: the data plane, the store, the file and the control API on one event loop."""
+"""One gateway, put together: the data plane, the store, the file and the control API on one event loop.
 
-from proxy.service.gateway_service import Addresses, GatewayService, StartError
-from proxy.service.options import ServiceOptions
-
-__all__ = ["Addresses", "GatewayService", "ServiceOptions", "StartError"]
+Nothing is imported here: who only asks which gateways run (`state_dir`) must not wait for a server's libraries.
+"""

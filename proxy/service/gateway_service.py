@@ -79,13 +79,13 @@ class GatewayService:
         self._totals = TrafficTotals()
         self.runtime = Runtime(recorder=self._store, transport=self._transport)
         self._data_plane = DataPlane(self.runtime)
-        self._export = self._make_export()
         self.config = ConfigManager(
             options.policy_path.absolute(), self._versions, self._surroundings, self._version_applied
         )
         self.info = GatewayInfo(
             version=package_version("ktui"), pid=os.getpid(), started_ms=now_ms(), badges=options.badges
         )
+        self._export = self._make_export()
         self.hub = Hub(
             self.info,
             self.config,
@@ -187,6 +187,7 @@ class GatewayService:
         if settings is None:
             return NoExport("off: OTEL_EXPORTER_OTLP_ENDPOINT is not set")
         if isinstance(settings, str):
+            self.info.notices.append(settings)
             return NoExport(settings)
         identity = Identity(package_version("ktui"), self.runtime.instance)
         return OtelExport(
@@ -198,8 +199,6 @@ class GatewayService:
             self._store.subscribe(self._export.observe_all)
             self.runtime.traces = self._export
             self._export.start()
-        elif read_settings(self._options.env) is not None:
-            self.info.notices.append(self._export.state().text)
 
     async def _warm(self) -> None:
         query = EventQuery(since_ms=now_ms() - WARM_MS, limit=_WARM_EVENTS)

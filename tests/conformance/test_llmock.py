@@ -19,7 +19,8 @@ import httpx
 import openai
 import pytest
 
-from proxy.service import GatewayService, ServiceOptions
+from proxy.service.gateway_service import GatewayService
+from proxy.service.options import ServiceOptions
 
 EXECUTABLE = os.environ.get("KT_LLMOCK", "")
 pytestmark = [

@@ -10,7 +10,8 @@ from aiohttp import web
 from e2e_support import Running, Vendor, split_policy
 from loopback import served
 
-from proxy.service import GatewayService, ServiceOptions
+from proxy.service.gateway_service import GatewayService
+from proxy.service.options import ServiceOptions
 
 
 @pytest.fixture

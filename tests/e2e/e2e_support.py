@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from aiohttp import web
 
-from proxy.service import GatewayService
+from proxy.service.gateway_service import GatewayService
 
 
 @dataclass

@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from proxy.service import GatewayService, ServiceOptions
+from proxy.service.gateway_service import GatewayService
+from proxy.service.options import ServiceOptions
 
 SAMPLES = sorted((Path(__file__).parents[2] / "sample_configs").glob("*.yaml"))
 

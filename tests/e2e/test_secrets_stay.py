@@ -14,7 +14,8 @@ from aiohttp import web
 from e2e_support import Running
 from loopback import served
 
-from proxy.service import GatewayService, ServiceOptions
+from proxy.service.gateway_service import GatewayService
+from proxy.service.options import ServiceOptions
 
 OWN, CLIENT, PASSED, WRONG = "sk-canary-ours", "kt-canary-client", "sk-canary-passed", "canary-wrong"
 PROMPT = "canary-of-the-prompt"

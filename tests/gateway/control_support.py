@@ -16,7 +16,8 @@ import httpx
 from aiohttp import web
 from loopback import served
 
-from proxy.service import GatewayService, ServiceOptions
+from proxy.service.gateway_service import GatewayService
+from proxy.service.options import ServiceOptions
 
 ENV = {"OPENAI_API_KEY": "sk-canary-openai", "ANTHROPIC_API_KEY": "sk-canary-anthropic"}
 SPLIT = "ab-test-models"

@@ -11,7 +11,8 @@ import pytest
 from control_support import SPLIT, Running, gateway, split_policy, until, vendor
 
 from proxy.config.state import text_hash
-from proxy.service import GatewayService, ServiceOptions, StartError
+from proxy.service.gateway_service import GatewayService, StartError
+from proxy.service.options import ServiceOptions
 
 BROKEN = "policies:\n  - name: a\n    type: no_such_type\n"
 PHASES = """\

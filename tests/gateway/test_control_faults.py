@@ -17,7 +17,8 @@ from control_support import ENV, SPLIT, Running, gateway, raw, split_policy, unt
 
 from proxy.config import watcher
 from proxy.events.errors import StoreError
-from proxy.service import GatewayService, ServiceOptions, StartError
+from proxy.service.gateway_service import GatewayService, StartError
+from proxy.service.options import ServiceOptions
 
 NEW = {"weights": {"variant-a": 60, "variant-b": 40}}
 

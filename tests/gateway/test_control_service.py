@@ -13,7 +13,8 @@ import httpx
 import pytest
 from control_support import ENV, gateway, raw, split_policy, vendor
 
-from proxy.service import GatewayService, ServiceOptions, StartError
+from proxy.service.gateway_service import GatewayService, StartError
+from proxy.service.options import ServiceOptions
 from proxy.service.state_dir import running_gateways
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from ktui.embedded import EmbeddedError, EmbeddedGateway, Mode, options_from, options_message
 from proxy.base.secret import Secret
-from proxy.service import ServiceOptions
+from proxy.service.options import ServiceOptions
 
 POLICY = """\
 providers:

@@ -15,7 +15,8 @@ from ktui.link import GatewayLink
 from ktui.screens.cost import CostPane
 from ktui.screens.live import LivePane
 from ktui.screens.policy import PolicyPane
-from proxy.service import GatewayService, ServiceOptions
+from proxy.service.gateway_service import GatewayService
+from proxy.service.options import ServiceOptions
 
 ENV = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
 POLICY = """\

@@ -21,7 +21,8 @@ from ktui.screens.apply_review import ApplyReview
 from ktui.screens.policy import PolicyPane
 from ktui.screens.policy_actions import fixes_together
 from ktui.widgets.dialog import DEAF_S
-from proxy.service import GatewayService, ServiceOptions
+from proxy.service.gateway_service import GatewayService
+from proxy.service.options import ServiceOptions
 
 ENV = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
 POLICY = """\

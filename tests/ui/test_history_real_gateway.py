@@ -21,7 +21,8 @@ from ktui.screens.event_drawer import EventDrawer
 from ktui.screens.impact_view import ImpactRequests
 from ktui.widgets.dialog import DEAF_S
 from ktui.widgets.policy_editor import PolicyEditor
-from proxy.service import GatewayService, ServiceOptions
+from proxy.service.gateway_service import GatewayService
+from proxy.service.options import ServiceOptions
 
 ENV = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
 # Nothing listens on the discard port: requests fail at once, and are recorded like any other.

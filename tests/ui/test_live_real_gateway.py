@@ -17,7 +17,8 @@ from ktui.screens.live_events import EventsRegion
 from ktui.widgets.event_table import EventTable
 from proxy.base.times import now_ms
 from proxy.events.event import Event
-from proxy.service import GatewayService, ServiceOptions
+from proxy.service.gateway_service import GatewayService
+from proxy.service.options import ServiceOptions
 
 ENV = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
 POLICY = """\

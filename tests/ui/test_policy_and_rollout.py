@@ -19,7 +19,8 @@ from ktui.screens.rollout import RolloutPane
 from ktui.widgets.dialog import DEAF_S
 from ktui.widgets.phase_table import PhaseTable
 from ktui.widgets.policy_editor import PolicyEditor
-from proxy.service import GatewayService, ServiceOptions
+from proxy.service.gateway_service import GatewayService
+from proxy.service.options import ServiceOptions
 
 ENV = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
 POLICY = """\

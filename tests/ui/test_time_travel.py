@@ -21,7 +21,8 @@ from ktui.widgets.prompt import Prompt
 from proxy.base.ids import uuid7
 from proxy.base.times import now_ms
 from proxy.events.event import Event
-from proxy.service import GatewayService, ServiceOptions
+from proxy.service.gateway_service import GatewayService
+from proxy.service.options import ServiceOptions
 
 ENV = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
 POLICY = """\
