@@ -142,12 +142,13 @@ def _stored(state: AppState) -> int | None:
 def no_hit(app: object, search: Searching, text: str, *, live: bool) -> Text:
     """What stands in the list while nothing that matches is known; `live`: more may come."""
     words = f"{search.found:,} of {search.searched:,} match"
-    if search.running:
+    if search.complete and not search.running:
+        # The figures stand in the heading, where those that come are counted too.
+        words = "No stored request matches" + ("; one that comes is shown" if live else "")
+    elif search.running:
         words += f"; searching {search.total:,} stored …" if search.total else "; searching …"
     elif search.stopped:
         words += "; the search was stopped: k goes on"
-    elif search.complete:
-        words += ": no stored request fits" + (", one that comes is shown" if live else "")
     line = Text(f"{words}\n\n", style=role(app, "text"))
     return line.append(f"{sanitise(text, 200)}\n", role(app, "muted")).append(
         "\\ shows all requests, / changes the filter", role(app, "muted")

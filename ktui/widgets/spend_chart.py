@@ -102,12 +102,14 @@ def _bar(
 
 
 def _told(bars: Bars) -> list[tuple[str, str]]:
-    """Highest, present and lowest bar; for the lowest only whole ones, since the last one is not over."""
+    """Highest, present and lowest bar. The lowest of whole ones, for the last one is not over; of one there is none."""
     known = [value for value in bars.values if value is not None]
     whole = [value for value in bars.values[:-1] if value is not None]
     if not known:
         return []
-    entries = [("peak", max(known)), ("now", bars.values[-1]), ("low", min(whole) if whole else None)]
+    entries = [("peak", max(known)), ("now", bars.values[-1])]
+    if len(whole) > 1:
+        entries.append(("low", min(whole)))
     return [(name, "unknown" if value is None else bars.label(value)) for name, value in entries]
 
 
