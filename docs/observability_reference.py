@@ -23,7 +23,8 @@ scrape_configs:
 ```
 
 Counters of traffic are made of what the event store has stored, so they agree with `/v1/events`, `kt events stats` and the screen, and no request
-waits for them; a request is in them about 0.1 s after it ended. They begin at 0 with the process and never go down while it lives.
+waits for them; a request is in them about 0.1 s after it ended. They begin at 0 with the process and never go down while it lives,
+so money in them is what was known when the answer ended: `kt prices reprice` changes events and roll-ups, not counters.
 `ktui_requests_total` added up is `ktui_events_stored_total`. Label names of `gen_ai_*` are those of OpenTelemetry with underscores.
 
 ```promql

@@ -17,6 +17,10 @@ from ktui.cost_words import WINDOWS, kinds, unit_cost
 from ktui.number_words import NONE, count, percent, sum_cost
 from ktui.themes import role
 from ktui.widgets.sparkline import spark
+from proxy.base.sanitise import sanitise
+
+_MODELS = 3
+"""Models without a price that are named."""
 
 
 def facts(app: object, cost: Cost, row: CostRow) -> Text:
@@ -47,7 +51,23 @@ def facts(app: object, cost: Cost, row: CostRow) -> Text:
     lines.append(Text(f" {'quality':<16}", style=muted).append(f"{quality:>10}", plain))
     if lower:
         lines.append(Text(" ≥: unpriced requests are among the tokens and the successes", style=muted))
+    if told.unpriced:
+        lines += [Text(), *_unpriced(app, cost)]
     return Text("\n").join(lines)
+
+
+def _unpriced(app: object, cost: Cost) -> list[Text]:
+    """Which models of the window lack a price, and how requests get one that comes late."""
+    muted, unknown = role(app, "muted"), role(app, "unknown")
+    shown = cost.unpriced_models[:_MODELS]
+    lines = [Text(" without a price in this window", style=muted)]
+    lines += [
+        Text(f" ? {sanitise(item.model, 40):<42}", style=unknown).append(f"{count(item.requests):>10}", muted)
+        for item in shown
+    ]
+    more = len(cost.unpriced_models) - len(shown)
+    lines += [Text(f"   and {more} models more", style=muted)] if more else []
+    return [*lines, Text(" prices: in the policy, then kt prices reprice", style=muted)]
 
 
 def _trend(app: object, row: CostRow) -> Text:

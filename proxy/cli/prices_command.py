@@ -1,4 +1,4 @@
-"""`kt prices`: what models cost, and which have no price."""
+"""`kt prices`: what models cost, which have no price, and what requests cost at prices that came later."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from proxy.cli.exits import PROBLEMS, ProblemError, UsageError, emit, exits, say
 from proxy.cli.places import default_state_dir, environment, find_gateway
+from proxy.cli.reprice_command import reprice
 
 app = typer.Typer(no_args_is_help=True, help="What models cost, and which have no price.")
 
@@ -78,6 +79,9 @@ def missing(
     raise typer.Exit(PROBLEMS if rows else 0)
 
 
+app.command("reprice")(reprice)
+
+
 def _prices(file: Path | None, api: str | None, state_dir: Path | None, since: str) -> dict[str, Any]:
     env = environment()
     if file is not None:
@@ -92,22 +96,10 @@ def _prices(file: Path | None, api: str | None, state_dir: Path | None, since: s
 
 
 def _prices_of_file(path: Path, env: dict[str, str]) -> list[dict[str, Any]]:
-    from datetime import UTC, datetime
-
-    from proxy.config.files import read
-    from proxy.gateway.runtime import build_snapshot
-    from proxy.policy.lint import Surroundings, lint
-    from proxy.policy.plan import compile_plan
+    from proxy.cli.policy_snapshot import snapshot_of
     from proxy.service.data_plane_view import snapshot_prices
 
-    reading = read(path)
-    if reading.text is None:
-        raise UsageError(f"{path}: {'there is no such file' if reading.missing else reading.problem}")
-    result = lint(reading.text, Surroundings(env, datetime.now(UTC).date(), path))
-    if result.policy_file is None:
-        raise ProblemError(f"{path} has errors; kt policy lint --file {path} shows them")
-    plan = compile_plan(result.policy_file, "")
-    return [item.to_json() for item in snapshot_prices(build_snapshot(result.policy_file, plan, env, 0))]
+    return [item.to_json() for item in snapshot_prices(snapshot_of(path, env))]
 
 
 def _cell(value: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import sys
 from collections.abc import Iterator
@@ -14,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 import typer
 
 from proxy.base.times import rfc3339
-from proxy.cli.event_options import ApiOption, FilterOption, StateOption, no_store, read_filter, read_moment
-from proxy.cli.exits import ProblemError, UsageError, exits, say
+from proxy.cli.event_options import ApiOption, FilterOption, StateOption, read_filter, read_moment
+from proxy.cli.exits import UsageError, exits, say
 from proxy.cli.places import default_state_dir, environment, find_gateway
 
 if TYPE_CHECKING:
     from proxy.cli.api import Api
+    from proxy.cli.own_store import OwnStore
     from proxy.events.purge import Purge
 
 _STEP_S = 5.0
@@ -135,26 +135,12 @@ def _purger(
         }
         yield ApiPurger(Api(gateway), asked, gateway.api)
         return
-    if not (state / "events.db").exists():
-        raise no_store(state)
+    from proxy.cli.own_store import own_store
     from proxy.events.purge import Purge
-    from proxy.service.state_dir import StateDir
 
     where = read_filter(filter_text)
-    claimed = StateDir(state)
-    try:
-        claimed.claim()
-    except ValueError as error:
-        raise ProblemError(str(error)) from None
-    try:
-        with asyncio.Runner() as loop:
-            purger = StorePurger(loop, state, Purge("bodies" if bodies else "events", before_ms, where))
-            try:
-                yield purger
-            finally:
-                purger.close()
-    finally:
-        claimed.release()
+    with own_store(state) as own:
+        yield StorePurger(own, state, Purge("bodies" if bodies else "events", before_ms, where))
 
 
 class ApiPurger:
@@ -178,33 +164,17 @@ class ApiPurger:
 class StorePurger:
     """In the store itself, whose lock is held."""
 
-    def __init__(self, loop: asyncio.Runner, state: Path, purge: Purge) -> None:
-        from proxy.events.errors import StoreError
-        from proxy.events.sqlite_store import SqliteEventStore
-
-        self._loop = loop
+    def __init__(self, own: OwnStore, state: Path, purge: Purge) -> None:
+        self._own = own
         self._purge = purge
         self.place = str(state)
-        self._failure = StoreError
-        self._store = SqliteEventStore(state / "events.db", state / "journal")
-        self._told(self._store.start())
 
     def count(self) -> Step:
         """See Purger."""
-        found = self._told(self._store.count_purge(self._purge))
+        found = self._own.run(self._own.store.count_purge(self._purge))
         return Step(found.events, found.bodies)
 
     def remove(self) -> Step:
         """See Purger."""
-        done = self._told(self._store.purge(self._purge, _STEP_S))
+        done = self._own.run(self._own.store.purge(self._purge, _STEP_S))
         return Step(done.removed.events, done.removed.bodies, done.more, done.traces)
-
-    def close(self) -> None:
-        """Let go of the store."""
-        self._loop.run(self._store.close())
-
-    def _told(self, work: Any) -> Any:
-        try:
-            return self._loop.run(work)
-        except self._failure as error:
-            raise ProblemError(str(error)) from None

@@ -15,10 +15,12 @@ from proxy.events.bodies import FoundBodies
 from proxy.events.feedback import Feedback, Kept
 from proxy.events.live_metrics import LiveMetrics
 from proxy.events.purge import Amount, Purge, Purged
+from proxy.events.repricing import Prices, Repriced, Repricing
 from proxy.events.rollups.read import Found, Wanted
 from proxy.events.sqlite_plan import Plan
 from proxy.events.store import EventQuery, EventStore
 from proxy.events.totals import TrafficTotals
+from proxy.prices.late import LatePrices
 from proxy.prices.listing import Priced
 
 
@@ -50,6 +52,9 @@ class DataPlaneView(Protocol):
 
     def prices(self) -> Sequence[Priced]:
         """Every model that is served by name, at each of its targets, with its price."""
+
+    def late_prices(self) -> LatePrices | None:
+        """The prices of the running version, for what is recorded already."""
 
     def unrecorded(self) -> Mapping[str, int]:
         """Refusals of a flood that got no event, by error."""
@@ -102,6 +107,11 @@ class CountedStore(EventStore, Protocol):
 
     async def purge(self, purge: Purge, within_s: float) -> Purged:
         """Remove for about `within_s` seconds."""
+
+    async def reprice(
+        self, repricing: Repricing, prices: Prices, within_s: float, *, dry_run: bool = False
+    ) -> Repriced:
+        """Give events other costs for about `within_s` seconds, or only tell what that would do."""
 
     async def bodies_of(self, event_id: str) -> FoundBodies | None:
         """The bodies of one event; None when there is no such event."""

@@ -258,6 +258,16 @@ COMPONENTS: dict[str, Schema] = {
             "traces": said(FLAG, "A read under way keeps older pages on disk for now."),
         }
     ),
+    "Repriced": obj(
+        {
+            "changed": said(WHOLE, "Requests that got another cost, or would get one."),
+            "before": said(MONEY, "What those cost until now."),
+            "after": said(MONEY, "What they cost now."),
+            "unpriced": said(WHOLE, "Requests that still have no price."),
+            "unclear": said(WHOLE, "Requests whose cost depends on more than is kept of them; they stay."),
+            "next_seq": said(maybe(WHOLE), "It did not get through: go on with this as after_seq."),
+        }
+    ),
     "Field": obj(
         {**dict.fromkeys(("name", "kind", "doc", "example"), TEXT), "aliases": TEXTS, "values": TEXTS}
     ),

@@ -242,5 +242,20 @@ SHAPES: dict[tuple[str, str], Shape] = {
         query={"since": _MOMENT},
         errors=(400, 503),
     ),
+    ("POST", "/v1/prices/reprice"): Shape(
+        ref("Repriced"),
+        body=obj(
+            {
+                "since": said(maybe(_MOMENT), "Only what arrived from then on."),
+                "until": said(maybe(_MOMENT), "Only what arrived before."),
+                "filter": said(maybe(TEXT), "Only what it holds for."),
+                "all": said(FLAG, "Also requests that have a price; else only those without."),
+                "after_seq": said(WHOLE, "The next_seq of the call before."),
+                "dry_run": said(FLAG, "Change nothing."),
+            },
+            ("since", "until", "filter", "all", "after_seq", "dry_run"),
+        ),
+        errors=(400, 409, 413, 415, 503),
+    ),
 }  # fmt: skip
 """Of every route there is."""

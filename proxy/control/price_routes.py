@@ -1,15 +1,25 @@
-"""What models cost, and which have no price."""
+"""What models cost, which have no price, and costs of recorded requests at prices that came later."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from proxy.base.money import to_decimal_string
 from proxy.base.sanitise import sanitise
 from proxy.base.times import parse_moment
+from proxy.control.body_fields import condition, flag, moment, only
 from proxy.control.hub import Hub
-from proxy.control.problems import ApiError, json_response
+from proxy.control.problems import ApiError, json_body, json_response
+from proxy.events.repricing import Repriced, Repricing
+
+WITHIN_S = 5.0
+"""How long one call works at most; one that did not get through says from where to go on."""
+_FIELDS = ("since", "until", "filter", "all", "after_seq", "dry_run")
 
 
 class PriceRoutes:
@@ -20,7 +30,10 @@ class PriceRoutes:
 
     def routes(self) -> list[Route]:
         """All of them."""
-        return [Route("/v1/prices", self.prices, methods=["GET"])]
+        return [
+            Route("/v1/prices", self.prices, methods=["GET"]),
+            Route("/v1/prices/reprice", self.reprice, methods=["POST"]),
+        ]
 
     async def prices(self, request: Request) -> Response:
         """Prices of the models that are served by name, and the requests since `since` that have no cost."""
@@ -39,3 +52,43 @@ class PriceRoutes:
                 ],
             }
         )
+
+    async def reprice(self, request: Request) -> Response:
+        """Price recorded requests at what runs now for a few seconds, the oldest first; with `dry_run`, only tell.
+
+        The same twice changes nothing more, so that it may be repeated.
+        """
+        body = await json_body(request)
+        repricing, dry_run = read_repricing(body, self._hub.clock_ms()), flag(body, "dry_run")
+        prices = self._hub.data_plane.late_prices()
+        if prices is None:
+            raise ApiError(409, "conflict", "no policy version runs, so there are no prices")
+        done = await self._hub.store.reprice(repricing, prices, WITHIN_S, dry_run=dry_run)
+        return json_response(repriced_json(done))
+
+
+def read_repricing(body: Mapping[str, Any], now_ms: int) -> Repricing:
+    """Which requests are to be priced. Raises ApiError (400)."""
+    only(body, _FIELDS)
+    after = body.get("after_seq", 0)
+    if isinstance(after, bool) or not isinstance(after, int) or not 0 <= after < 2**63:
+        raise ApiError(400, "bad_field", "after_seq must be the next_seq of an earlier answer", "after_seq")
+    return Repricing(
+        since_ms=moment(body, "since", now_ms),
+        until_ms=moment(body, "until", now_ms),
+        where=condition(body, now_ms),
+        every=flag(body, "all"),
+        after_seq=after,
+    )
+
+
+def repriced_json(done: Repriced) -> dict[str, Any]:
+    """What a call did, or would do; dollars as decimal strings."""
+    return {
+        "changed": done.changed,
+        "before": to_decimal_string(done.before),
+        "after": to_decimal_string(done.after),
+        "unpriced": done.unpriced,
+        "unclear": done.unclear,
+        "next_seq": done.next_seq,
+    }

@@ -9,12 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from proxy.base.times import parse_moment
+from proxy.control.body_fields import condition, flag, moment, only
 from proxy.control.feedback_routes import idempotency_key
 from proxy.control.hub import Hub
 from proxy.control.problems import ApiError, json_body, json_response
 from proxy.events.errors import StoreError
-from proxy.events.filter import FilterError, parse
 from proxy.events.purge import Amount, Purge, Purged
 
 WITHIN_S = 5.0
@@ -25,24 +24,11 @@ _FIELDS = ("what", "before", "filter", "dry_run")
 
 def read_purge(body: Mapping[str, Any], now_ms: int) -> Purge:
     """What is to be removed. Raises ApiError (400)."""
-    for name in body:
-        if name not in _FIELDS:
-            raise ApiError(400, "bad_field", f"unknown field; known are {', '.join(_FIELDS)}", name)
-    what, before, where = body.get("what"), body.get("before"), body.get("filter")
+    only(body, _FIELDS)
+    what = body.get("what")
     if what != "events" and what != "bodies":
         raise ApiError(400, "bad_field", "say what is to go: events or bodies", "what")
-    try:
-        before_ms = None if before is None else parse_moment(before, now_ms)
-    except (ValueError, OverflowError, TypeError, AttributeError) as error:
-        raise ApiError(400, "bad_field", f"before: {error}", "before") from None
-    if where is not None and not isinstance(where, str):
-        raise ApiError(400, "bad_field", "filter must be a text", "filter")
-    try:
-        return Purge(what, before_ms, None if where is None else parse(where, now_ms))
-    except FilterError as error:
-        raise ApiError(
-            400, "bad_filter", f"filter: {error}", "filter", column=error.start + 1, end_column=error.end + 1
-        ) from None
+    return Purge(what, moment(body, "before", now_ms), condition(body, now_ms))
 
 
 def purged_json(removed: Amount, more: bool, traces: bool) -> dict[str, Any]:
@@ -66,9 +52,7 @@ class PurgeRoutes:
         """Remove events or their bodies for a few seconds, the oldest first; with `dry_run`, only count them."""
         body = await json_body(request)
         purge = read_purge(body, self._hub.clock_ms())
-        dry_run = body.get("dry_run", False)
-        if not isinstance(dry_run, bool):
-            raise ApiError(400, "bad_field", "dry_run must be true or false", "dry_run")
+        dry_run = flag(body, "dry_run")
         try:
             if dry_run:
                 return json_response(purged_json(await self._hub.store.count_purge(purge), False, False))

@@ -11,6 +11,7 @@ from proxy.events.event import Event
 from proxy.events.feedback import Feedback, Kept
 from proxy.events.purge import Purge, Purged
 from proxy.events.read_side import ReadSide
+from proxy.events.repricing import Prices, Repriced, Repricing
 from proxy.events.sqlite_reader import EventReader
 from proxy.events.store import Counters, EventQuery, Listener
 
@@ -43,6 +44,12 @@ class ArchivedStore(ReadSide):
     async def purge(self, purge: Purge, within_s: float) -> Purged:
         """Raises StoreError: nothing is removed."""
         raise StoreError("this store is an archive: nothing is removed from it")
+
+    async def reprice(
+        self, repricing: Repricing, prices: Prices, within_s: float, *, dry_run: bool = False
+    ) -> Repriced:
+        """Raises StoreError: nothing is changed."""
+        raise StoreError("this store is an archive: its costs stay what they are")
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Nothing will be told."""

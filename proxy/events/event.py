@@ -74,7 +74,7 @@ class Event:
     reasoning_tokens: int | None = None
     usage_status: UsageStatus = "none"
     cost_nanos: int | None = None
-    """At the prices that held when the answer ended. It is fixed then: later prices change no stored event."""
+    """At the prices that held when the answer ended. Later prices change it where `kt prices reprice` is run."""
     cost_status: CostStatus = "none"
     """`priced`, `estimated` (from estimated tokens), `unpriced` (not known: a price or the usage is missing) or `none`."""
     price_source: str | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 import aiosqlite
 
-from proxy.events.rollups.fold import score_changed
+from proxy.events.rollups.amend import Amendment, amending
 
 LABEL_LIMIT = 64
 COMMENT_LIMIT = 2_000
@@ -75,14 +75,16 @@ def from_row(row: Sequence[Any]) -> Feedback:
     return Feedback(*row)
 
 
-async def write(connection: aiosqlite.Connection, given: Sequence[Feedback]) -> list[Kept | None]:
+async def write(
+    connection: aiosqlite.Connection, given: Sequence[Feedback], changed: list[Amendment]
+) -> list[Kept | None]:
     """Keep `given` in one transaction, and each score as its event's; None where there is no such event.
 
-    Raises sqlite3.Error when nothing could be written.
+    Adds to `changed` what scores changed. Raises sqlite3.Error when nothing could be written.
     """
     await connection.execute("BEGIN IMMEDIATE")
     try:
-        kept = [await _write_one(connection, feedback) for feedback in given]
+        kept = [await _write_one(connection, feedback, changed) for feedback in given]
         await connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -91,27 +93,26 @@ async def write(connection: aiosqlite.Connection, given: Sequence[Feedback]) -> 
     return kept
 
 
-async def _write_one(connection: aiosqlite.Connection, given: Feedback) -> Kept | None:
+async def _write_one(
+    connection: aiosqlite.Connection, given: Feedback, changed: list[Amendment]
+) -> Kept | None:
     if given.request_key is not None:
         earlier = list(
             await connection.execute_fetchall(f"{_SELECT} WHERE f.request_key = ?", (given.request_key,))
         )
         if earlier:
             return Kept(from_row(earlier[0]), is_new=False)
-    found = list(
-        await connection.execute_fetchall(
-            "SELECT seq, quality_score FROM events WHERE id = ?", (given.event_id,)
-        )
-    )
+    found = list(await connection.execute_fetchall("SELECT seq FROM events WHERE id = ?", (given.event_id,)))
     if not found:
         return None
-    seq, before = found[0]
+    seq = found[0][0]
     cursor = await connection.execute(
         "INSERT INTO event_feedback (event_seq, given_ms, who, score, label, comment, request_key) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
         (seq, given.given_ms, given.who, given.score, given.label, given.comment, given.request_key),
     )
     if given.score is not None:
-        await score_changed(connection, seq, before, given.score)
-        await connection.execute("UPDATE events SET quality_score = ? WHERE seq = ?", (given.score, seq))
+        async with amending(connection, (seq,)) as amended:
+            await connection.execute("UPDATE events SET quality_score = ? WHERE seq = ?", (given.score, seq))
+        changed += amended
     return Kept(replace(given, id=cursor.lastrowid or 0), is_new=True)

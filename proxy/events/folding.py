@@ -37,7 +37,7 @@ class Folding:
         self._folded_seq: int | None = None
         """The mark, as far as it is known."""
         self._away: asyncio.Task[Counted | None] | None = None
-        self._scores = 0
+        self._amended = 0
 
     @property
     def due_at(self) -> float:
@@ -82,7 +82,7 @@ class Folding:
             folded = await self._writer.fold_some()
             self._folded_seq = self._writer.last_seq if folded < FOLDED_HERE else None
             return folded, FOLDED_HERE
-        self._scores = self._writer.scores_written
+        self._amended = self._writer.amended
         work = self._worker.run(count, self._path, AT_MOST, within_s=_AWAY_S)
         self._away = asyncio.create_task(work, name="fold-count")
         return 0, 1
@@ -92,8 +92,8 @@ class Folding:
         if counted is None:
             self._folded_seq = self._writer.last_seq
             return 0
-        if self._scores != self._writer.scores_written:
-            # A score came for an event that was just being counted without it.
+        if self._amended != self._writer.amended:
+            # An event that was just being counted is another by now.
             return AT_MOST
         folded = await self._writer.take_in(counted)
         self._folded_seq = counted.last_seq

@@ -12,6 +12,7 @@ from proxy.base.times import now_ms as wall_clock_ms
 from proxy.events.event import Event
 from proxy.events.metrics import METRICS, Group, Metric, Tally, sample_of
 from proxy.events.observed import SplitObserved, SplitWatch
+from proxy.events.rollups.amend import Amendment
 
 BUCKET_S = 10
 BUCKET_MS = BUCKET_S * 1_000
@@ -161,6 +162,17 @@ class LiveMetrics:
         """Count several; fits as a listener of a store."""
         for event in events:
             self.observe(event)
+
+    def amend_all(self, changed: Iterable[Amendment]) -> None:
+        """Events that were counted are others now."""
+        for one in changed:
+            bucket = self._buckets.get(one.timestamp_ms // BUCKET_MS, {})
+            groups: list[Group] = [None]
+            if one.split is not None and one.tag is not None:
+                groups.append((one.split, one.tag))
+            for group in groups:
+                if group in bucket:
+                    bucket[group].amend(one.counts)
 
     def warm(self, events: Iterable[Event]) -> None:
         """Count what a store holds of the last hour, in any order, before traffic begins."""

@@ -97,6 +97,14 @@ class Tally:
         if sample.ttft:
             self.ttft.add_bucket(sample.ttft_bucket)
 
+    def amend(self, counts: Mapping[str, int]) -> None:
+        """An event that was counted has another cost or score now: differences by name."""
+        self.priced += counts.get("priced", 0)
+        self.unpriced += counts.get("unpriced", 0)
+        self.cost_nanos += counts.get("cost_nanos", 0)
+        self.scored += counts.get("scored", 0)
+        self.quality_e6 += counts.get("quality_e6", 0)
+
     def merge(self, other: Tally, *, sketches: bool = True) -> None:
         """Take in what `other` has counted; without `sketches` the quantiles are left as they are."""
         self.requests += other.requests

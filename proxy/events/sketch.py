@@ -38,13 +38,13 @@ class Sketch:
         if math.isfinite(value):
             self.add_bucket(bucket_of(value))
 
-    def add_bucket(self, bucket: int | None) -> None:
-        """Count a value whose bucket is known, so that several sketches share one logarithm."""
-        self.count += 1
+    def add_bucket(self, bucket: int | None, times: int = 1) -> None:
+        """Count a value whose bucket is known, so that several sketches share one logarithm; -1 takes it away."""
+        self.count += times
         if bucket is None:
-            self.zeros += 1
+            self.zeros += times
         else:
-            self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
+            self.buckets[bucket] = self.buckets.get(bucket, 0) + times
 
     def merge(self, other: Sketch) -> None:
         """Take in what `other` has seen."""

@@ -23,7 +23,9 @@ from proxy.events.folding import Folding
 from proxy.events.journal import Journal
 from proxy.events.purge import Purge, Purged, purge_some
 from proxy.events.read_side import ReadSide
+from proxy.events.repricing import Prices, Repriced, Repricing, reprice_some
 from proxy.events.retention import Limits
+from proxy.events.rollups.amend import Amendment
 from proxy.events.sqlite_reader import EventReader
 from proxy.events.sqlite_writer import Writer
 from proxy.events.store import Counters, EventQuery, Listener
@@ -187,6 +189,14 @@ class SqliteEventStore(ReadSide):
         self._journal.tidy()
         return purged
 
+    async def reprice(
+        self, repricing: Repricing, prices: Prices, within_s: float, *, dry_run: bool = False
+    ) -> Repriced:
+        """Give events other costs for about `within_s` seconds, or only count; see repricing. Raises StoreError."""
+        way = await self._reader.way_of(repricing.query)
+        errands = None if dry_run else self._errands
+        return await reprice_some(repricing, way, self._reader.rows, prices, within_s, errands)
+
     def _wake(self) -> None:
         self._work.set()
         self._full.set()
@@ -209,6 +219,10 @@ class SqliteEventStore(ReadSide):
                 self._listeners.remove(listener)
 
         return end
+
+    def on_amended(self, listener: Callable[[Sequence[Amendment]], None]) -> None:
+        """Call `listener` when stored events became others: a score or a price came late. It must not raise."""
+        self._writer.on_amended = listener
 
     def counters(self) -> Counters:
         """What became of the events accepted since this store was opened."""

@@ -22,6 +22,7 @@ from proxy.events.feedback import Feedback, Kept
 from proxy.events.journal import read_segment
 from proxy.events.retention import Forgotten, Limits, delete_seqs, forget_some
 from proxy.events.rollups import fold
+from proxy.events.rollups.amend import Amendment, amending
 from proxy.events.rollups.counting import Counted, count
 from proxy.events.rollups.table import MARK
 from proxy.events.sqlite_indexes import NEW_POLICIES, UPDATE_BLOCKS
@@ -29,6 +30,8 @@ from proxy.events.sqlite_schema import INSERT, Damaged, is_damage, move_aside, o
 
 FOLDED_HERE = 500
 """Events folded in one go where no other process counts them."""
+
+_REPRICE = "UPDATE events SET cost_nanos = ?, cost_status = ?, price_source = ? WHERE seq = ?"
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +47,16 @@ class Stored:
     inserted: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class NewCost:
+    """What an event costs from now on: nano-dollars, cost status, price source."""
+
+    seq: int
+    nanos: int | None
+    status: str
+    source: str | None
+
+
 class Writer:
     """Owns the write connection. Every failure that may pass leaves nothing half done and is raised."""
 
@@ -54,8 +67,10 @@ class Writer:
         self.last_seq = 0
         self.total = 0
         self.notices: list[str] = []
-        self.scores_written = 0
-        """Quality scores that came; what was counted before one of them came may not hold any more."""
+        self.amended = 0
+        """Times that stored events became others; what was counted before may not hold any more."""
+        self.on_amended: Callable[[Sequence[Amendment]], None] | None = None
+        """Told after each commit that made stored events others; it must not raise."""
 
     async def open(self) -> None:
         """Open the database if it is not; a broken file is moved aside and a new one begun."""
@@ -128,8 +143,32 @@ class Writer:
 
     async def write_feedback(self, given: Sequence[Feedback]) -> list[Kept | None]:
         """See feedback.write."""
-        self.scores_written += sum(item.score is not None for item in given)
-        return await feedback.write(self._open_connection(), given)
+        self.amended += sum(item.score is not None for item in given)
+        changed: list[Amendment] = []
+        kept = await feedback.write(self._open_connection(), given, changed)
+        self._tell_amended(changed)
+        return kept
+
+    async def reprice(self, costs: Sequence[NewCost]) -> None:
+        """Put `costs` in their place, all or none; the roll-ups follow."""
+        connection = self._open_connection()
+        self.amended += 1
+        await connection.execute("BEGIN IMMEDIATE")
+        try:
+            async with amending(connection, [cost.seq for cost in costs]) as changed:
+                await connection.executemany(
+                    _REPRICE, [(cost.nanos, cost.status, cost.source, cost.seq) for cost in costs]
+                )
+            await connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                await connection.execute("ROLLBACK")
+            raise
+        self._tell_amended(changed)
+
+    def _tell_amended(self, changed: Sequence[Amendment]) -> None:
+        if changed and self.on_amended is not None:
+            self.on_amended(changed)
 
     async def fold_some(self) -> int:
         """Fold the oldest events that are not folded yet, at most FOLDED_HERE; how many.

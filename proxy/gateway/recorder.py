@@ -161,9 +161,7 @@ def _add_usage(event: Event, exchange: Exchange) -> None:
     event.reasoning_tokens = usage.reasoning_tokens
     book, target = exchange.snapshot.book, exchange.target
     quote = book.quote(target.provider, event.model, target.spec)
-    event.cost_nanos, event.cost_status, event.price_source = book.cost(quote, usage)
-    if is_estimate and event.cost_status == "priced":
-        event.cost_status = "estimated"
+    event.cost_nanos, event.cost_status, event.price_source = book.cost(quote, usage, is_estimate)
 
 
 class RefusalSampler:

@@ -63,9 +63,9 @@ class PriceBook:
         return found
 
     @staticmethod
-    def cost(quote: Quote | None, usage: Usage) -> Cost:
+    def cost(quote: Quote | None, usage: Usage, is_estimate: bool = False) -> Cost:
         """What an answer that went upstream cost: (nano-dollars or None, cost status, price source)."""
-        return cost(quote, usage)
+        return cost(quote, usage, is_estimate)
 
     def _look_up(self, provider: str, model: str, target: TargetSpec | None) -> Quote | None:
         price_as = target.price_as if target is not None else None

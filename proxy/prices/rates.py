@@ -55,11 +55,12 @@ Cost = tuple[int | None, CostStatus, str | None]
 """Nano-dollars, how they are known, and whose prices they rest on."""
 
 
-def cost(quote: Quote | None, usage: Usage) -> Cost:
-    """What an answer that went upstream cost: rounded once, half-even.
+def cost(quote: Quote | None, usage: Usage, is_estimate: bool = False) -> Cost:
+    """What an answer that went upstream cost: rounded once, half-even. `is_estimate`: the tokens were not reported.
 
     `unpriced` (and None, never 0) when a price that is needed is not known, or the tokens are not. `estimated` when
-    the vendor's report contradicts itself (more cached input than input): the parts are then cut to the whole.
+    the tokens are, and when the vendor's report contradicts itself (more cached input than input): the parts are
+    then cut to the whole.
     """
     if quote is None:
         return None, "unpriced", None
@@ -78,7 +79,8 @@ def cost(quote: Quote | None, usage: Usage) -> Cost:
         rate = quote.output.at(inputs)
         spent += (outputs - audio) * rate + audio * (quote.output_audio or quote.output).at(inputs)
         sound = sound and audio_sound
-    return to_nanos(spent / _MILLION), "priced" if sound else "estimated", quote.source
+    is_known = sound and not is_estimate
+    return to_nanos(spent / _MILLION), "priced" if is_known else "estimated", quote.source
 
 
 def _input_cost(quote: Quote, base: Rate, usage: Usage, inputs: int) -> tuple[Decimal, bool]:

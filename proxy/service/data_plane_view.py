@@ -10,6 +10,7 @@ from proxy.control.hub import TargetView
 from proxy.events.otel.child import Place
 from proxy.gateway.recorder import RefusalSampler
 from proxy.gateway.runtime import Runtime, Snapshot
+from proxy.prices.late import LatePrices
 from proxy.prices.listing import Priced, priced
 
 
@@ -56,6 +57,11 @@ class RuntimeView:
         """Every model that is served by name, at each of its targets, with its price."""
         return snapshot_prices(self._runtime.snapshot)
 
+    def late_prices(self) -> LatePrices | None:
+        """The prices of the running version, for what is recorded already."""
+        snapshot = self._runtime.snapshot
+        return None if snapshot is None else late_prices(snapshot)
+
 
 def places(runtime: Runtime) -> dict[str, Place]:
     """Where each target of the running version is."""
@@ -68,6 +74,11 @@ def places(runtime: Runtime) -> dict[str, Place]:
             port = None
         found[target.id] = Place(target.provider, parts.hostname, port)
     return found
+
+
+def late_prices(snapshot: Snapshot) -> LatePrices:
+    """The prices of `snapshot`, for what is recorded already."""
+    return LatePrices(snapshot.book, {target.id: target.spec for target in snapshot.routes.targets})
 
 
 def snapshot_prices(snapshot: Snapshot | None) -> list[Priced]:

@@ -135,6 +135,7 @@ class GatewayService:
         await self._store.start()
         await self._warm()
         self._store.subscribe(self.metrics.observe_all)
+        self._store.on_amended(self.metrics.amend_all)
         self._store.subscribe(self._units.observe_all)
         await self._versions.open()
         await self._start_config()

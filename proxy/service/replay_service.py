@@ -22,6 +22,7 @@ from proxy.events.live_metrics import LiveMetrics
 from proxy.gateway.server import Listener
 from proxy.policy.lint import Surroundings
 from proxy.prices.known import price_known
+from proxy.prices.late import LatePrices
 from proxy.prices.listing import Priced
 from proxy.service.options import join_address
 
@@ -57,6 +58,10 @@ class _NoDataPlane:
     def prices(self) -> Sequence[Priced]:
         """None apply: events carry what they cost."""
         return ()
+
+    def late_prices(self) -> LatePrices | None:
+        """None apply."""
+        return None
 
     def unrecorded(self) -> Mapping[str, int]:
         """None are refused."""

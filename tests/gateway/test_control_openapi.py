@@ -142,6 +142,8 @@ async def everything(running: Running, control: httpx.AsyncClient) -> list[tuple
     for body in ({"what": "bodies", "dry_run": True}, {"what": "events", "before": "1w"}, {"what": "all"}):
         await ask("POST", "/v1/events/purge", json=body, headers=key)
     await ask("POST", "/v1/events/purge", json={"what": "events"})
+    for body in ({"dry_run": True}, {"all": True, "since": "1h", "until": None}, {"all": "yes"}):
+        await ask("POST", "/v1/prices/reprice", json=body)
     return done
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from control_support import gateway
+from control_support import Running, gateway
 from test_control_cost import put, random_event
 from test_control_kt import kt
 
@@ -69,11 +69,22 @@ async def chart(control: Any, metric: str, since: int, until: int) -> dict[str, 
 
 @pytest.mark.timeout(90)
 async def test_five_ways_to_ask_give_the_same_numbers(tmp_path: Path) -> None:
+    """Also after requests got other costs, and some none."""
     dice = random.Random(11)
-    async with gateway(tmp_path) as running, running.control() as control:
+    async with gateway(tmp_path) as running:
         now = running.service.hub.clock_ms()
         since, until = (now - 4 * DAY_MS) // HOUR_MS * HOUR_MS, (now - DAY_MS) // HOUR_MS * HOUR_MS
         await put(running, [random_event(dice, now) for _ in range(600)])
+        spent = await agreed(running, tmp_path, since, until)
+        async with running.control() as control:
+            done = (await control.post("/v1/prices/reprice", json={"all": True})).json()
+        assert done["changed"] > 200
+        assert await agreed(running, tmp_path, since, until) != spent
+
+
+async def agreed(running: Running, tmp_path: Path, since: int, until: int) -> int:
+    """What was spent, in nano-dollars, when all five say the same."""
+    async with running.control() as control:
         window = {"since": rfc3339(since), "until": rfc3339(until)}
         listed = await control.get("/v1/events", params=window)
         requests, errors = [await chart(control, name, since, until) for name in ("requests", "errors")]
@@ -101,3 +112,4 @@ async def test_five_ways_to_ask_give_the_same_numbers(tmp_path: Path) -> None:
     assert {
         row["group"]: (row["requests"], nanos(row["spend"]), row["output_tokens"]) for row in cost["groups"]
     } == {name: (row[0], row[2], row[3]) for name, row in expected.items()}
+    return sum(row[2] for row in expected.values())

@@ -197,6 +197,9 @@ async def test_a_row_opens_and_the_table_is_written(tmp_path: Path, monkeypatch:
         await wait_for(pilot, lambda: isinstance(app.screen, CostRowScreen))
         told = app.screen.query_one(Static).render()
         assert "97.3 % of the known sum" in str(told) and "a quality point" in str(told)
+        await pilot.press("escape", "G", "enter")
+        await wait_for(pilot, lambda: "then kt prices reprice" in screen_text(app))
+        assert "? llama-3.1-70b" in screen_text(app) and "6,020" in screen_text(app)
         await pilot.press("escape")
         for name in ("spend.csv", "spend.json"):
             await pilot.press("w")

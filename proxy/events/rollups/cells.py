@@ -46,7 +46,7 @@ SQUARES = ("latency_sq", "ttft_sq", "cost_sq", "tokens_sq")
 """Sums of squares: ms², ms², $², (input + output tokens)²."""
 SKETCHES = ("latency", "ttft", "cost", "tokens")
 """Of milliseconds, milliseconds, nano-dollars, input + output tokens. The last two per hour and day only."""
-SKETCHES_OF_MINUTES = 2
+_SKETCHES_OF_MINUTES = 2
 _COST = SKETCHES.index("cost")
 
 EVENT_COLUMNS = (
@@ -92,16 +92,22 @@ class Cell:
             counts[index] += number
         for index, square, bucket in one.values:
             squares[index] += square
-            sketches[index].add_bucket(bucket)
+            sketches[index].add_bucket(bucket, one.times)
+
+    def is_nothing(self) -> bool:
+        """Whether it adds nothing to another one: what was added was taken away."""
+        same = not any(self.counts) and not any(sketch.zeros for sketch in self.sketches)
+        return same and not any(any(sketch.buckets.values()) for sketch in self.sketches)
 
 
 class Measured:
     """What one event adds to each of its cells."""
 
-    __slots__ = ("counts", "values")
+    __slots__ = ("counts", "times", "values")
 
-    def __init__(self, figures: Sequence[Any]) -> None:
-        """`figures` are the columns from outcome on."""
+    def __init__(self, figures: Sequence[Any], times: int = 1) -> None:
+        """`figures` are the columns from outcome on; with -1 for `times` the event is taken away."""
+        self.times = times
         outcome, attempts, cost_status, cost, latency_ms, ttft_ms, given, made, cached, thought, score = (
             figures
         )
@@ -130,15 +136,20 @@ class Measured:
             score is not None,
             millionths(score),
         )
-        self.counts = [(index, number) for index, number in enumerate(counts) if number]
+        self.counts = [(index, number * times) for index, number in enumerate(counts) if number]
         """(place in COUNTS, number) of those that are not zero."""
         values = (latency_ms if upstream else None, ttft_ms, cost, tokens)
         self.values = [
-            (index, (value / NANOS_PER_DOLLAR if index == _COST else value) ** 2, bucket_of(value))
+            (index, times * (value / NANOS_PER_DOLLAR if index == _COST else value) ** 2, bucket_of(value))
             for index, value in enumerate(values)
             if value is not None
         ]
         """(place in SKETCHES, square, bucket)."""
+
+
+def sketches_of(grain: int) -> int:
+    """How many of SKETCHES are kept of buckets so wide; the first ones."""
+    return _SKETCHES_OF_MINUTES if grain == MINUTE_MS else len(SKETCHES)
 
 
 def millionths(score: float | None) -> int:
@@ -157,10 +168,10 @@ class Cells:
         self._together: dict[tuple[Any, ...], Cell] = {}
         self._users: dict[tuple[int, str], Cell] = {}
 
-    def add(self, row: Sequence[Any]) -> None:
-        """Count one event, given as EVENT_COLUMNS."""
+    def add(self, row: Sequence[Any], times: int = 1) -> None:
+        """Count one event, given as EVENT_COLUMNS; with -1 for `times` it is taken away."""
         # Events alike in every dimension but the user are counted once, and only then spread over the dimensions.
-        minute, user, measured = row[1] // MINUTE_MS, row[USER], Measured(row[USER + 1 :])
+        minute, user, measured = row[1] // MINUTE_MS, row[USER], Measured(row[USER + 1 :], times)
         key = (minute, *row[2:USER])
         cell = self._together.get(key)
         if cell is None:

@@ -21,14 +21,12 @@ from proxy.events.errors import StoreError
 from proxy.events.rollups.cells import (
     COUNTS,
     EVENT_COLUMNS,
-    MINUTE_MS,
-    SKETCHES,
-    SKETCHES_OF_MINUTES,
     Cell,
     Cells,
     Key,
     merge_packed,
     pack,
+    sketches_of,
     unpack_into,
 )
 from proxy.events.rollups.table import (
@@ -117,7 +115,7 @@ def _count(store: sqlite3.Connection, limit: int) -> Counted | None:
 
 
 def _row(key: Key, cell: Cell) -> Row:
-    kept = SKETCHES_OF_MINUTES if key[0] == MINUTE_MS else len(SKETCHES)
+    kept = sketches_of(key[0])
     packed = [pack(sketch) if index < kept else None for index, sketch in enumerate(cell.sketches)]
     return (*key, *cell.counts, *cell.squares, *packed)
 

@@ -33,3 +33,6 @@ KEY_COLUMNS = 4
 BLOB_COLUMNS = len(_BLOBS)
 """How many of COLUMNS, from the right, are sketches."""
 MARK = "SELECT seq FROM rollup_mark"
+THIS = " AND ".join(f"{name} = ?" for name in COLUMNS[:KEY_COLUMNS])
+"""The condition of the row of a key."""
+PUT = f"INSERT OR REPLACE INTO rollups ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
