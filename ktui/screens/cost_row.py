@@ -7,7 +7,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
@@ -82,8 +82,8 @@ class CostRowScreen(ModalScreen[None]):
 
     DEFAULT_CSS = """
     CostRowScreen { align: center middle; background: transparent; }
-    CostRowScreen > Vertical {
-        width: 66; max-width: 96%; height: auto; max-height: 96%; padding: 0 1; background: $kt-dialog; color: $kt-text;
+    CostRowScreen > VerticalScroll {
+        width: 66; max-width: 96%; height: auto; max-height: 96%; padding: 0 1; background: $kt-dialog; color: $kt-text; scrollbar-size-vertical: 1;
         border: solid $kt-rule; border-title-color: $kt-strong; border-subtitle-color: $kt-muted;
     }
     CostRowScreen Static { height: auto; }
@@ -97,7 +97,7 @@ class CostRowScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """What is known of the row."""
-        with Vertical() as box:
+        with VerticalScroll() as box:
             what = "All requests" if self._row.group is None else f"{self._cost.group_by} {self._row.name}"
             box.border_title = Text(what).markup
             box.border_subtitle = "esc closes"
