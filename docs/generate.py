@@ -26,7 +26,7 @@ from proxy.events.filter.parser import DEEPEST, MOST_TERMS, MOST_VALUES
 from proxy.policy.conditions import ConditionsSpec
 from proxy.policy.descriptions import descriptions
 from proxy.policy.kinds import KINDS
-from proxy.policy.schema import BodiesSpec, EventsSpec, GatewaySpec
+from proxy.policy.schema import AlertSpec, BodiesSpec, EventsSpec, GatewaySpec
 from proxy.policy.spec import PolicySpec, Spec
 from proxy.policy.targets import PricingSpec, TargetEntry, TimeoutsSpec
 
@@ -70,6 +70,7 @@ def policy_reference() -> str:
         parts += _tables_below(kind.model, own, set())
     parts += ["## `gateway`\n", *_table(GatewaySpec), "## `events`\n", *_table(EventsSpec)]
     parts += ["### `bodies`\n", *_table(BodiesSpec)]
+    parts += ["### `alerts`, each\n", *_table(AlertSpec)]
     return "\n".join(parts).rstrip() + "\n"
 
 

@@ -195,6 +195,22 @@ class TargetState:
 
 
 @dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert of the policy file. `limit`: requests, with `is_share` percent; `since`: RFC 3339."""
+
+    name: str
+    filter: str = ""
+    firing: bool = False
+    since: str | None = None
+    requests: int = 0
+    of: int = 0
+    limit: float = 0.0
+    is_share: bool = False
+    within_s: int = 0
+    newest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """GET /v1/status."""
 
@@ -206,6 +222,7 @@ class Status:
     targets: tuple[TargetState, ...] = ()
     badges: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    alerts: tuple[Alert, ...] = ()
     file: FileState | None = None
     """The file, also when no version of it runs."""
 

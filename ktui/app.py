@@ -144,7 +144,9 @@ class KtuiApp(TimeActions, inherit_bindings=False):
     def feed_status(self, status: Status) -> None:
         """A new status."""
         was_lost, is_first = not self.state.link.reachable, self.state.status is None
-        self.state.status = status
+        before, self.state.status = self.state.status, status
+        if before is not None and self.state.moment is None:
+            self.tell_alerts(before, status)
         self.state.link.reachable, self.state.link.last_answer = True, datetime.now().astimezone()
         for pane in self.panes():
             pane.on_status(status)

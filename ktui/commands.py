@@ -31,7 +31,7 @@ PLACES = (
 """Where a command's keys work: on every screen, on a kind of region, on one screen, or in a dialog."""
 
 KEY_NAMES = {
-    "question_mark": "?", "colon": ":", "slash": "/", "backslash": "\\", "less_than_sign": "<",
+    "question_mark": "?", "exclamation_mark": "!", "colon": ":", "slash": "/", "backslash": "\\", "less_than_sign": "<",
     "greater_than_sign": ">", "minus": "-", "plus": "+", "equals_sign": "=", "apostrophe": "'",
     "left_square_bracket": "[", "right_square_bracket": "]", "left_curly_bracket": "{", "right_curly_bracket": "}", "at": "@", "escape": "esc",
 }  # fmt: skip
@@ -136,6 +136,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("screen.history", "Go to History", ("7",), EVERYWHERE),
     Command("focus.next", "Next region", ("tab",), EVERYWHERE),
     Command("focus.previous", "Previous region", ("shift+tab",), EVERYWHERE),
+    Command("alert.show", "The requests of the alert that fired last", ("exclamation_mark",), EVERYWHERE),
     Command("time.back", "A minute back, on all screens", ("left_square_bracket",), EVERYWHERE, TIME_HELP),
     Command("time.forward", "A minute on", ("right_square_bracket",), EVERYWHERE, TIME_HELP),
     Command("time.leap_back", "An hour back", ("left_curly_bracket",), EVERYWHERE),

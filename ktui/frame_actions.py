@@ -9,7 +9,8 @@ from hashlib import sha256
 from rich.text import Text
 from textual import work
 
-from ktui.answers import EventCounts
+from ktui import alert_words
+from ktui.answers import EventCounts, Status
 from ktui.link import GatewayLink, LinkError
 from ktui.policy_words import line_naming
 from ktui.screens.apply_review import review
@@ -24,6 +25,7 @@ from ktui.themes import role
 from ktui.widgets.dialog import ConfirmDialog
 from proxy.base.sanitise import sanitise
 
+ALERT_TOAST_S = 20.0
 SERVING = "ktui is serving: ctrl+z would stop the requests too. Detach with tmux or screen, or quit with q"
 
 
@@ -72,6 +74,8 @@ class FrameActions(ThemedApp):
             where.append(("policy file", sanitise(config.path, 200)))
         if self.state.status is not None:
             where.append(("events", conservation(self.state.status.events)))
+            if self.state.status.alerts:
+                where.append(("alerts", alert_words.listed(self.state.status.alerts)))
         where.append(("times are", f"{datetime.now().astimezone():%Z, UTC%z}"))
         self.push_screen(HelpScreen(pane.place, pane.title, tuple(where)))
 
@@ -175,6 +179,27 @@ class FrameActions(ThemedApp):
         if pane is not None:
             self.open_screen("live")
             pane.events.set_filter(filter_text)
+
+    def action_alert_show(self) -> None:
+        """Live, with what the alert that fired last counts."""
+        alerts = self.state.status.alerts if self.state.status is not None else ()
+        firing = sorted((alert for alert in alerts if alert.firing), key=lambda alert: alert.since or "")
+        if firing:
+            self.show_requests(firing[-1].filter)
+        else:
+            words = (
+                "no alert fires" if alerts else "the policy has no alerts; events: {alerts: [...]} names them"
+            )
+            self.say(Text(words))
+
+    def tell_alerts(self, before: Status, now: Status) -> None:
+        """A toast for each alert that began to fire or is over since the last status."""
+        fired_before = {alert.name for alert in before.alerts if alert.firing}
+        for alert in now.alerts:
+            if alert.firing and alert.name not in fired_before:
+                self.notify(alert_words.fired(alert), severity="error", timeout=ALERT_TOAST_S, markup=False)
+            elif not alert.firing and alert.name in fired_before:
+                self.notify(alert_words.over(alert), timeout=ALERT_TOAST_S, markup=False)
 
     def show_in_policy(self, names: Sequence[str]) -> bool:
         """Policy, at the line that says the first of `names` that is there; whether one is."""

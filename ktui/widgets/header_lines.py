@@ -8,6 +8,7 @@ from datetime import datetime
 
 from rich.text import Text
 
+from ktui.alert_words import headline
 from ktui.answers import FileState, RunningConfig, Split, Status
 from ktui.geometry import NAMES_FROM
 from ktui.glyphs import arm_glyph
@@ -26,7 +27,9 @@ IDENTITY_ORDER = (
 TRAFFIC_ORDER = (
     ("arms", 1), ("rate", 1), ("arms", 2), ("rate", 2), ("errors", 1), ("money", 1), ("p95", 1), ("arms", 3),
 )  # fmt: skip
-PLACE_ORDER = (("stored", 1), ("badges", 1), ("time", 1), ("tabs", 1), ("badges", 2))
+PLACE_ORDER = (
+    ("stored", 1), ("badges", 1), ("time", 1), ("badges", 2), ("alert", 1), ("tabs", 1),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -269,6 +272,9 @@ class HeaderLines:
         elif state.frozen_at is not None:
             fields.append(Field("frozen", (self._t((f"‖ frozen at {clock(state.frozen_at)}", "paused")),), 0))
         if status is not None:
+            words, short = headline([alert for alert in status.alerts if alert.firing])
+            if words:
+                fields.append(Field("alert", (self._t((words, "bad")), self._t((short, "bad"))), 0))
             dropped = sum(status.events.dropped.values())
             if dropped:
                 fields.append(Field("dropped", (self._t((f"! {dropped:,} dropped", "warn")),), 0))

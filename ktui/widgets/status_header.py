@@ -67,12 +67,14 @@ class StatusHeader(Widget):
         self._shown = fresh.markup
         return fresh
 
-    def on_click(self, event: Click) -> None:
+    async def on_click(self, event: Click) -> None:
         """Opens what the field under the mouse speaks of."""
         for place in self._places[min(max(event.y, 0), 2)]:
             if place.start <= event.x < place.end:
                 screen = place.name
-                if place.name.startswith("tab."):
+                if place.name == "alert":
+                    await self.run_action("app.alert_show")
+                elif place.name.startswith("tab."):
                     tab = next((tab for tab in self.tabs if f"tab.{tab.key}" == place.name), None)
                     self._open(tab.name.lower() if tab else "")
                 elif screen in _OPENS:

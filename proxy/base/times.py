@@ -58,3 +58,9 @@ def parse_span(text: str) -> int | None:
         total += float(match.group(1)) * _UNIT_MS[match.group(2)]
         position = match.end()
     return round(total) if position and math.isfinite(total) else None
+
+
+def span_text(seconds: int) -> str:
+    """A span as parse_span reads it: `45s`, `5m`, `1h30m`."""
+    parts = ((seconds // 3_600, "h"), (seconds % 3_600 // 60, "m"), (seconds % 60, "s"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"

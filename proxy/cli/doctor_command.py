@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from proxy.base.sanitise import sanitise
+from proxy.base.times import span_text
 
 Mark = Literal["✓", "!", "✗", "i"]
 _WAL_FIXED = (3, 51, 3)
@@ -32,6 +33,7 @@ def examine(status: dict[str, Any]) -> Iterator[Finding]:
     yield from _targets(status["targets"])
     yield from _traffic(status["traffic"])
     yield from _events(status["events"])
+    yield from _alerts(status.get("alerts", []))
     if "telemetry" in status:
         yield from _telemetry(status["telemetry"])
     yield from (Finding("!", "notice", text) for text in status.get("notices", []))
@@ -115,6 +117,20 @@ def _events(events: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("i", "events", f"taken away by retention since the start: {taken}")
     if events.get("trouble"):
         yield Finding("✗", "events", events["trouble"])
+
+
+def _alerts(alerts: list[dict[str, Any]]) -> Iterator[Finding]:
+    for alert in alerts:
+        name, span = alert["name"], span_text(alert["within_s"])
+        if alert["is_share"]:
+            share = 100 * alert["requests"] / alert["of"] if alert["of"] else 0.0
+            text = f"{name}: {share:.1f} % of {alert['of']:,} in {span}, limit {alert['limit']:g} %"
+        else:
+            text = f"{name}: {alert['requests']:,} in {span}, limit {alert['limit']:g}"
+        if alert["firing"]:
+            yield Finding("✗", "alert", f"{text}; since {alert['since']}: {alert['filter']}")
+        else:
+            yield Finding("✓", "alert", text)
 
 
 def _telemetry(telemetry: dict[str, Any]) -> Iterator[Finding]:

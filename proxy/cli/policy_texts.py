@@ -49,4 +49,13 @@ def surroundings(path: Path) -> Surroundings:
     from proxy.policy.lint import Surroundings
 
     where = None if str(path) == "-" else path
-    return Surroundings(env=environment(), today=datetime.now(UTC).date(), path=where)
+    return Surroundings(
+        env=environment(), today=datetime.now(UTC).date(), path=where, filter_fault=_filter_fault
+    )
+
+
+def _filter_fault(text: str) -> tuple[str, int, int] | None:
+    # Most files have no alert: they need not wait for the language.
+    from proxy.events.filter.standing import fault_of
+
+    return fault_of(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -143,7 +144,9 @@ def _steps(
 
         client = Api(gateway)
         yield lambda after, dry_run: client.post(
-            "/v1/prices/reprice", {**asked, "after_seq": after, "dry_run": dry_run}
+            "/v1/prices/reprice",
+            {**asked, "after_seq": after, "dry_run": dry_run},
+            headers={"Idempotency-Key": secrets.token_hex(16)},
         )
         return
     if file is None:

@@ -70,9 +70,14 @@ EXPORT_DROPPED = Own(
     "ktui_otel_dropped", "counter", "Requests whose spans were not exported, by reason.", ("reason",)
 )
 UNSAMPLED = Own("ktui_otel_unsampled", "counter", "Requests that sampling kept from being exported.")
+ALERT_FIRING = Own("ktui_alert_firing", "gauge", "1 while the alert of the policy file fires.", ("alert",))
+ALERT_REQUESTS = Own(
+    "ktui_alert_requests", "gauge", "Requests that match the alert and ended within its window.", ("alert",)
+)
 OWN = (
     UP, BUILD, IN_FLIGHT, UNRECORDED, AVAILABLE, BREAKER, POLICY, APPLIED, FILE_SAME, SHARE, ACCEPTED, STORED,
     SPILLED, DROPPED, FORGOTTEN, KEPT, STORE_FAILING, STORE_BYTES, LAG, EXPORTED, EXPORT_DROPPED, UNSAMPLED,
+    ALERT_FIRING, ALERT_REQUESTS,
 )  # fmt: skip
 BREAKER_STATES = ("closed", "half-open", "open")
 STATES = ("starting", "serving", "not_ready", "draining", "stopped")
@@ -92,7 +97,7 @@ async def figures(hub: Hub) -> Figures:
     """What is true now. Raises StoreError when the store cannot be read."""
     lag = await hub.store.not_rolled_up()
     own: dict[Own, list[Sample]] = {
-        **_gateway(hub), **_targets(hub), **_policy(hub), **_events(hub), **_export(hub),
+        **_gateway(hub), **_targets(hub), **_policy(hub), **_events(hub), **_export(hub), **_alerts(hub),
         LAG: [((), float(lag))],
     }  # fmt: skip
     return Figures(hub.totals.copy(), own)
@@ -203,6 +208,16 @@ def _events(hub: Hub) -> dict[Own, list[Sample]]:
 
 def _bytes_of(hub: Hub) -> int:
     return sum(path.stat().st_size for path in hub.state_dir.glob("events.db*") if path.is_file())
+
+
+def _alerts(hub: Hub) -> dict[Own, list[Sample]]:
+    states = hub.alerts.states()
+    if not states:
+        return {}
+    return {
+        ALERT_FIRING: [((state.rule.name,), float(state.since_ms is not None)) for state in states],
+        ALERT_REQUESTS: [((state.rule.name,), float(state.requests)) for state in states],
+    }
 
 
 def _export(hub: Hub) -> dict[Own, list[Sample]]:

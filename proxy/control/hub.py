@@ -11,6 +11,7 @@ from proxy.base.telemetry import Export
 from proxy.base.times import now_ms
 from proxy.base.worker import Worker
 from proxy.config.manager import ConfigManager
+from proxy.events.alerts import Alerts
 from proxy.events.bodies import FoundBodies
 from proxy.events.feedback import Feedback, Kept
 from proxy.events.live_metrics import LiveMetrics
@@ -144,6 +145,7 @@ class Hub:
     searcher: Worker = field(default_factory=Worker)
     """For searches: none of them waits behind a long replay."""
     totals: TrafficTotals = field(default_factory=TrafficTotals)
+    alerts: Alerts = field(default_factory=Alerts)
     export: Export | None = None
     """Of spans and metrics to a collector; None where there can be none."""
     clock_ms: Callable[[], int] = now_ms

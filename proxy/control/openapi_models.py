@@ -194,8 +194,20 @@ _STATUS: dict[str, Schema] = {
     ),
     "targets": listed(ref("Target")),
     "telemetry": ref("Telemetry"),
+    "alerts": listed(ref("Alert")),
     "badges": TEXTS,
     "notices": TEXTS,
+}
+_ALERT: dict[str, Schema] = {
+    **dict.fromkeys(("name", "filter"), TEXT),
+    "firing": FLAG,
+    "since": said(maybe(TIME), "Since when it fires."),
+    "requests": said(WHOLE, "That match and ended within the window."),
+    "of": said(WHOLE, "Of so many that ended within it."),
+    "limit": said(NUMBER, "It fires with more requests than that, or with `is_share` more percent."),
+    "is_share": FLAG,
+    "within_s": WHOLE,
+    "newest": said(_NULL_TEXT, "Id of the newest of `requests`."),
 }
 _TELEMETRY: dict[str, Schema] = {
     "on": FLAG,
@@ -273,6 +285,7 @@ COMPONENTS: dict[str, Schema] = {
     ),
     "Split": obj(_SPLIT),
     "Target": obj(_TARGET),
+    "Alert": obj(_ALERT),
     "Telemetry": said(
         obj(_TELEMETRY, tuple(_TELEMETRY)[2:]), "The OpenTelemetry export; counts are requests."
     ),

@@ -244,6 +244,7 @@ SHAPES: dict[tuple[str, str], Shape] = {
     ),
     ("POST", "/v1/prices/reprice"): Shape(
         ref("Repriced"),
+        headers=_IDEMPOTENCY,
         body=obj(
             {
                 "since": said(maybe(_MOMENT), "Only what arrived from then on."),
@@ -251,11 +252,11 @@ SHAPES: dict[tuple[str, str], Shape] = {
                 "filter": said(maybe(TEXT), "Only what it holds for."),
                 "all": said(FLAG, "Also requests that have a price; else only those without."),
                 "after_seq": said(WHOLE, "The next_seq of the call before."),
-                "dry_run": said(FLAG, "Change nothing."),
+                "dry_run": said(FLAG, "Change nothing; needs no Idempotency-Key."),
             },
             ("since", "until", "filter", "all", "after_seq", "dry_run"),
         ),
-        errors=(400, 409, 413, 415, 503),
+        errors=(400, 409, 413, 415, 428, 503),
     ),
 }  # fmt: skip
 """Of every route there is."""

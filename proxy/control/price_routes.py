@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -13,7 +13,9 @@ from proxy.base.money import to_decimal_string
 from proxy.base.sanitise import sanitise
 from proxy.base.times import parse_moment
 from proxy.control.body_fields import condition, flag, moment, only
+from proxy.control.feedback_routes import idempotency_key
 from proxy.control.hub import Hub
+from proxy.control.once import Once
 from proxy.control.problems import ApiError, json_body, json_response
 from proxy.events.repricing import Repriced, Repricing
 
@@ -27,6 +29,7 @@ class PriceRoutes:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
+        self._once: Once[Repriced] = Once("repricing")
 
     def routes(self) -> list[Route]:
         """All of them."""
@@ -54,16 +57,17 @@ class PriceRoutes:
         )
 
     async def reprice(self, request: Request) -> Response:
-        """Price recorded requests at what runs now for a few seconds, the oldest first; with `dry_run`, only tell.
-
-        The same twice changes nothing more, so that it may be repeated.
-        """
+        """Price recorded requests at what runs now for a few seconds, the oldest first; with `dry_run`, only tell."""
         body = await json_body(request)
         repricing, dry_run = read_repricing(body, self._hub.clock_ms()), flag(body, "dry_run")
         prices = self._hub.data_plane.late_prices()
         if prices is None:
             raise ApiError(409, "conflict", "no policy version runs, so there are no prices")
-        done = await self._hub.store.reprice(repricing, prices, WITHIN_S, dry_run=dry_run)
+
+        def work() -> Awaitable[Repriced]:
+            return self._hub.store.reprice(repricing, prices, WITHIN_S, dry_run=dry_run)
+
+        done = await (work() if dry_run else self._once.run(idempotency_key(request), body, work))
         return json_response(repriced_json(done))
 
 

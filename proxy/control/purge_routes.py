@@ -12,13 +12,13 @@ from starlette.routing import Route
 from proxy.control.body_fields import condition, flag, moment, only
 from proxy.control.feedback_routes import idempotency_key
 from proxy.control.hub import Hub
+from proxy.control.once import Once
 from proxy.control.problems import ApiError, json_body, json_response
 from proxy.events.errors import StoreError
 from proxy.events.purge import Amount, Purge, Purged
 
 WITHIN_S = 5.0
 """How long one call removes at most; one that has not removed all says so and is sent again."""
-_REMEMBERED = 256
 _FIELDS = ("what", "before", "filter", "dry_run")
 
 
@@ -41,8 +41,7 @@ class PurgeRoutes:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._done: dict[str, tuple[dict[str, Any], Purged]] = {}
-        """By Idempotency-Key: what was asked and what it removed; the newest only."""
+        self._once: Once[Purged] = Once("purge")
 
     def routes(self) -> list[Route]:
         """All of them."""
@@ -56,22 +55,10 @@ class PurgeRoutes:
         try:
             if dry_run:
                 return json_response(purged_json(await self._hub.store.count_purge(purge), False, False))
-            purged = await self._once(idempotency_key(request), body, purge)
+            store = self._hub.store
+            purged = await self._once.run(
+                idempotency_key(request), body, lambda: store.purge(purge, WITHIN_S)
+            )
         except StoreError as error:
             raise ApiError(503, "store", str(error)) from None
         return json_response(purged_json(purged.removed, purged.more, purged.traces))
-
-    async def _once(self, key: str, body: dict[str, Any], purge: Purge) -> Purged:
-        """What the call under `key` removed. Sent again, what it answered then."""
-        earlier = self._done.get(key)
-        if earlier is not None:
-            if earlier[0] != body:
-                raise ApiError(
-                    409, "conflict", "this Idempotency-Key was used for another purge", "idempotency-key"
-                )
-            return earlier[1]
-        purged = await self._hub.store.purge(purge, WITHIN_S)
-        while len(self._done) >= _REMEMBERED:
-            del self._done[next(iter(self._done))]
-        self._done[key] = body, purged
-        return purged

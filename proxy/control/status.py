@@ -47,6 +47,7 @@ def status(hub: Hub) -> dict[str, Any]:
         "events": events(hub),
         "targets": targets(hub),
         "telemetry": telemetry(hub),
+        "alerts": alerts(hub),
         "badges": list(info.badges),
         "notices": list(info.notices),
     }
@@ -58,6 +59,7 @@ def status_then(hub: Hub, past: Past) -> dict[str, Any]:
     return {
         **status(hub),
         "at": rfc3339(past.at_ms),
+        "alerts": [],
         "config": None if then is None else _config_then(hub, then, past.not_enforced),
         "file": _FILE_THEN,
         "traffic": past.traffic,
@@ -153,6 +155,25 @@ def telemetry(hub: Hub) -> dict[str, Any]:
         "dropped": dict(state.dropped),
         "trouble": state.trouble,
     }
+
+
+def alerts(hub: Hub) -> list[dict[str, Any]]:
+    """How each alert of the running version stands, in file order."""
+    return [
+        {
+            "name": state.rule.name,
+            "filter": state.rule.filter,
+            "firing": state.since_ms is not None,
+            "since": None if state.since_ms is None else rfc3339(state.since_ms),
+            "requests": state.requests,
+            "of": state.of,
+            "limit": state.rule.limit,
+            "is_share": state.rule.is_share,
+            "within_s": state.rule.within_ms // 1_000,
+            "newest": state.newest,
+        }
+        for state in hub.alerts.states()
+    ]
 
 
 def targets(hub: Hub) -> list[dict[str, Any]]:

@@ -35,6 +35,10 @@ PricesKnown = Callable[[TargetSpec, str], bool]
 """Whether the vendor data has a price of a model as a target serves it."""
 
 
+FilterFault = Callable[[str], tuple[str, int, int] | None]
+"""Why a text is no filter for an alert, in one sentence, and which characters of it; None when it is one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What lint needs to know of the machine, the clock, the vendors and the traffic; all handed in."""
@@ -46,6 +50,8 @@ class Surroundings:
     """Model to the days its vendor announced."""
     prices_known: PricesKnown | None = None
     """None: cannot tell, so nothing is said of prices."""
+    filter_fault: FilterFault | None = None
+    """None: cannot tell, so nothing is said of filters."""
     recent_units: Mapping[str, int] | None = None
     """Kind of unit (`user`, `header:x-team`) to the recent requests known to carry it. A kind that is not named, or
     None for all of it: cannot tell."""

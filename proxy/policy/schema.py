@@ -17,6 +17,7 @@ from proxy.policy.kinds import KINDS, SPELLINGS
 from proxy.policy.kinds.registry import ConditionedSpec
 from proxy.policy.spec import (
     Duration,
+    Filter,
     HeaderName,
     ModelName,
     Name,
@@ -26,6 +27,7 @@ from proxy.policy.spec import (
     SecretRef,
     Size,
     Spec,
+    Window,
     seconds_of,
 )
 from proxy.policy.suggestions import nearest
@@ -119,6 +121,31 @@ class BodiesSpec(Spec):
     """How long bodies are kept, by arrival; never longer than their event. Beyond 512 MiB the oldest go earlier."""
 
 
+class AlertSpec(Spec):
+    """Requests that somebody wants to hear of when there are too many."""
+
+    name: Name
+    """What the alert is called on the screen, in metrics and by `kt doctor`."""
+    filter: Filter
+    """Which requests count, in the filter language."""
+    more_than: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    """The alert fires when more requests than that ended within the window."""
+    more_than_percent: Annotated[float, Field(ge=0, lt=100)] | None = None
+    """It fires when more than this share of requests did; of fewer than 20 requests no share is taken."""
+    of: Filter | None = None
+    """Of which requests the share is; of all when not given."""
+    within: Window = "5m"
+    """The window, up to now: 10s to 1h."""
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> AlertSpec:
+        if (self.more_than is None) == (self.more_than_percent is None):
+            raise ValueError("must have either more_than or more_than_percent")
+        if self.of is not None and self.more_than_percent is None:
+            raise ValueError("has `of` without more_than_percent, which it is for")
+        return self
+
+
 class EventsSpec(Spec):
     """What is remembered of requests."""
 
@@ -130,6 +157,8 @@ class EventsSpec(Spec):
     """Request headers stored with each event."""
     bodies: Annotated[bool | BodiesSpec, Nested(BodiesSpec)] = False
     """Whether the bodies of requests and answers are kept, or how: they hold whatever people write in prompts."""
+    alerts: Annotated[list[AlertSpec], Field(max_length=50)] = Field(default=[])
+    """What the screen, `kt doctor` and `/metrics` warn of."""
 
     @property
     def kept_bodies(self) -> BodiesSpec | None:

@@ -114,6 +114,19 @@ def _check_size(text: str) -> str:
     return text
 
 
+def _check_window(text: str) -> str:
+    seconds = seconds_of(text)
+    if seconds is None or not 10 <= seconds <= 3600:
+        raise ValueError("must be a span of time from 10s to 1h")
+    return text
+
+
+def _check_filter(text: str) -> str:
+    if not 1 <= len(text.strip()) <= 1_000 or has_unprintable(text):
+        raise ValueError("must be a filter of 1 to 1,000 visible characters, such as error:timeout")
+    return text
+
+
 def _check_name(text: str) -> str:
     if not 1 <= len(text) <= 128 or text != text.strip() or has_unprintable(text):
         raise ValueError("must be a name of 1 to 128 visible characters without space at its ends")
@@ -159,6 +172,8 @@ EnvName = Annotated[str, AfterValidator(_check_env)]
 HeaderName = Annotated[str, AfterValidator(_check_header)]
 Duration = Annotated[str, AfterValidator(_check_duration)]
 Size = Annotated[str, AfterValidator(_check_size)]
+Window = Annotated[str, AfterValidator(_check_window)]
+Filter = Annotated[str, AfterValidator(_check_filter)]
 
 _ONE_OR_MANY_SCHEMA: dict[str, Any] = {
     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]

@@ -18,7 +18,9 @@ from proxy.config.versions import VersionStore
 from proxy.control.app import control_app
 from proxy.control.auth import Token, load_tokens
 from proxy.control.hub import GatewayInfo, Hub
+from proxy.events.alerts import Alerts
 from proxy.events.errors import StoreError
+from proxy.events.filter.standing import fault_of
 from proxy.events.live_metrics import LiveMetrics
 from proxy.events.otel.child import Identity
 from proxy.events.otel.export import CLOSE_WITHIN_S, NoExport, OtelExport
@@ -38,6 +40,7 @@ from proxy.policy.spec import bytes_of
 from proxy.prices.known import price_known
 from proxy.service.data_plane_view import RuntimeView, places
 from proxy.service.options import ServiceOptions, is_loopback, join_address, split_address
+from proxy.service.standing_alerts import StandingAlerts
 from proxy.service.state_dir import RunRecord, StateDir
 from proxy.upstream.aiohttp_transport import AiohttpTransport
 
@@ -75,6 +78,8 @@ class GatewayService:
         self._versions = VersionStore(options.state_dir / "versions.db")
         self._transport = AiohttpTransport()
         self.metrics = LiveMetrics()
+        self.alerts = Alerts()
+        self._standing = StandingAlerts(self.alerts, self._store)
         self._units = RecentUnits()
         self._totals = TrafficTotals()
         self.runtime = Runtime(recorder=self._store, transport=self._transport)
@@ -95,6 +100,7 @@ class GatewayService:
             state_dir=options.state_dir.absolute(),
             worker=worker,
             totals=self._totals,
+            alerts=self.alerts,
             export=self._export,
         )
         self._tokens: tuple[Token, ...] = ()
@@ -137,6 +143,7 @@ class GatewayService:
         self._store.subscribe(self.metrics.observe_all)
         self._store.on_amended(self.metrics.amend_all)
         self._store.subscribe(self._units.observe_all)
+        self._store.subscribe(self.alerts.observe_all)
         await self._versions.open()
         await self._start_config()
         new_key = self._hand_key(host)
@@ -160,6 +167,7 @@ class GatewayService:
         await self.hub.close()
         await self.config.stop()
         await self._transport.close()
+        await self._standing.stop()
         await self._store.close()
         if isinstance(self._export, OtelExport):
             await self._export.close(min(CLOSE_WITHIN_S, max(1.0, drain_s)))
@@ -230,6 +238,7 @@ class GatewayService:
             today=datetime.now(UTC).date(),
             path=self._options.policy_path,
             prices_known=price_known,
+            filter_fault=fault_of,
             recent_units=self._units.counts(),
         )
 
@@ -241,6 +250,7 @@ class GatewayService:
         )
         self._store.keep(_limits(version))
         self._name_totals(version)
+        self._standing.apply(version.policy_file)
         now = now_ms()
         old = {split.name: _shares(split) for split in before.plan.splits} if before is not None else {}
         for split in version.plan.splits:

@@ -18,6 +18,7 @@ from proxy.control.app import control_app
 from proxy.control.auth import Token
 from proxy.control.hub import GatewayInfo, Hub, TargetView
 from proxy.events.archive import ArchivedStore
+from proxy.events.filter.standing import fault_of
 from proxy.events.live_metrics import LiveMetrics
 from proxy.gateway.server import Listener
 from proxy.policy.lint import Surroundings
@@ -118,5 +119,9 @@ class ReplayService:
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
-            env=self._env, today=datetime.now(UTC).date(), path=self._archive.policy, prices_known=price_known
+            env=self._env,
+            today=datetime.now(UTC).date(),
+            path=self._archive.policy,
+            prices_known=price_known,
+            filter_fault=fault_of,
         )

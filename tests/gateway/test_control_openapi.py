@@ -143,7 +143,7 @@ async def everything(running: Running, control: httpx.AsyncClient) -> list[tuple
         await ask("POST", "/v1/events/purge", json=body, headers=key)
     await ask("POST", "/v1/events/purge", json={"what": "events"})
     for body in ({"dry_run": True}, {"all": True, "since": "1h", "until": None}, {"all": "yes"}):
-        await ask("POST", "/v1/prices/reprice", json=body)
+        await ask("POST", "/v1/prices/reprice", json=body, headers=key)
     return done
 
 

@@ -13,6 +13,7 @@ from test_control_kt import kt
 from test_control_prices import UNPRICED
 
 PRICED = UNPRICED + "prices:\n  tiny: {{input: 2, output: 10}}\n"
+KEY = {"Idempotency-Key": "k"}
 COST = "0.000074"
 """12 tokens in and 5 out."""
 
@@ -48,7 +49,7 @@ async def test_requests_get_the_price_that_came_later(tmp_path: Path) -> None:
             assert {(e["cost"], e["cost_status"], e["price_source"]) for e in listed} == {
                 (COST, "priced", "file")
             }
-            again = (await control.post("/v1/prices/reprice", json={"all": True})).json()
+            again = (await control.post("/v1/prices/reprice", json={"all": True}, headers=KEY)).json()
             assert again["changed"] == 0, "the same prices are no change"
             code, out, _ = await kt(tmp_path, "prices", "reprice", "--state-dir", running.state)
             assert code == 0 and "no request without a price would get one" in out
@@ -69,7 +70,7 @@ async def test_charts_follow_prices_and_scores_that_come_late(tmp_path: Path, gr
             assert (await figure("unpriced"), await figure("quality")) == (3, None)
             new = {"text": PRICED.format(url=url)}
             assert (await control.put("/v1/config", json=new, headers={"If-Match": "*"})).status_code == 200
-            await control.post("/v1/prices/reprice", json={})
+            await control.post("/v1/prices/reprice", json={}, headers=KEY)
             assert await figure("unpriced") == 0
             assert await figure("cost_per_1k") == pytest.approx(1_000 * float(COST))
             event = first.headers["x-kt-request-id"]
@@ -97,6 +98,16 @@ async def test_without_a_gateway_a_policy_file_says_the_prices(tmp_path: Path) -
         tmp_path, "events", "stats", "--format", "json", "--since", "1h", "--state-dir", running.state
     )
     assert code == 0 and [(row["cost"], row["unpriced"]) for row in json.loads(out)] == [("0.000296", 0)]
+
+
+async def test_it_is_done_once_under_a_key(running: Running) -> None:
+    async with running.control() as control:
+        assert (await control.post("/v1/prices/reprice", json={})).status_code == 428
+        first = await control.post("/v1/prices/reprice", json={}, headers=KEY)
+        again = await control.post("/v1/prices/reprice", json={}, headers=KEY)
+        assert first.status_code == again.status_code == 200 and first.json() == again.json()
+        other = await control.post("/v1/prices/reprice", json={"all": True}, headers=KEY)
+        assert other.status_code == 409
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,9 @@ async def test_five_ways_to_ask_give_the_same_numbers(tmp_path: Path) -> None:
         await put(running, [random_event(dice, now) for _ in range(600)])
         spent = await agreed(running, tmp_path, since, until)
         async with running.control() as control:
-            done = (await control.post("/v1/prices/reprice", json={"all": True})).json()
+            done = (
+                await control.post("/v1/prices/reprice", json={"all": True}, headers={"Idempotency-Key": "k"})
+            ).json()
         assert done["changed"] > 200
         assert await agreed(running, tmp_path, since, until) != spent
 

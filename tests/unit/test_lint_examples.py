@@ -30,6 +30,7 @@ FIXABLE = frozenset(
         "bad-value",
         "blocks-streams",
         "control-character",
+        "duplicate-alert",
         "duplicate-client-key",
         "duplicate-id",
         "duplicate-item",

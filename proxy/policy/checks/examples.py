@@ -14,10 +14,15 @@ def _price_known(target: TargetSpec, model: str) -> bool:
     return not model.startswith("in-house")
 
 
+def _filter_fault(text: str) -> tuple[str, int, int] | None:
+    return ("there is no field 'eror'", 0, 4) if text.startswith("eror") else None
+
+
 SURROUNDINGS = Surroundings(
     env=dict.fromkeys(("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AZURE_OPENAI_API_KEY"), "set"),
     today=date(2026, 7, 1),
     prices_known=_price_known,
+    filter_fault=_filter_fault,
     recent_units={"user": 120, "header:x-team": 0},
 )
 """The machine, day and traffic that every example is meant for."""

@@ -235,6 +235,36 @@ def duplicate_client_keys(context: Context) -> Iterable[Finding]:
 
 
 @check(
+    "duplicate-alert",
+    "error",
+    "Two alerts have the same name",
+    why="Screen, metrics and `kt doctor` call an alert by its name.",
+    mend="Give the second one a name of its own.",
+    bad="""
+    events:
+      alerts:
+        - {name: slow, filter: "latency>5s", more_than: 5}
+        - {name: «slow», filter: "latency>30s", more_than: 0}
+    policies:
+      - {name: marked, type: log}
+    """,
+    good="""
+    events:
+      alerts:
+        - {name: slow, filter: "latency>5s", more_than: 5}
+        - {name: slow-2, filter: "latency>30s", more_than: 0}
+    policies:
+      - {name: marked, type: log}
+    """,
+)
+def duplicate_alerts(context: Context) -> Iterable[Finding]:
+    """Alerts are told apart by name."""
+    for repeat in _repeated(context, ("events", "alerts"), ("name",)):
+        message = f"an alert called {shown(repeat.name)} is there already"
+        yield Finding(message, repeat.place, fix=_renumbered(context, repeat))
+
+
+@check(
     "duplicate-item",
     "warning",
     "A list says the same model twice",
