@@ -125,7 +125,7 @@ class LiveCharts(Vertical):
             self._show(left, right)
 
     async def _series(self, region: ChartRegion, span: tuple[float, float] | None) -> Series:
-        choice = region.choice
+        choice = region.shown
         if span is None:
             over = choice.over
             return await self._link.series(
@@ -139,7 +139,7 @@ class LiveCharts(Vertical):
         try:
             self.left.show(left, span=self.span)
             self.right.show(right, span=self.span)
-            self._sparks.show([(self.left.choice, left), (self.right.choice, right)])
+            self._sparks.show([(self.left.shown, left), (self.right.shown, right)])
         except NoMatches:
             return  # The screen was closed while the answer was on its way.
 

@@ -121,7 +121,7 @@ class Pane(Widget):
 
     def note_changed(self, *, by_itself: bool = False) -> None:
         """Call when `note()`, `tab_mark()` or `draft_note()` gives something else; `by_itself`: the reader did nothing."""
-        self.post_message(self.NoteChanged(by_itself))
+        self.post_message(self.NoteChanged(by_itself or not self.shown))
 
     def say(self, text: Text | str) -> None:
         """Shows a message in the note line."""

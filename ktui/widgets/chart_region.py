@@ -99,6 +99,14 @@ class ChartRegion(Vertical, can_focus=True):
 
     # -- what is shown
 
+    @property
+    def shown(self) -> Choice:
+        """What is asked for and drawn: where no split runs there are no variants, and all requests are one line."""
+        status = self._state.status
+        if self.choice.group == "variant" and status is not None and not status.splits:
+            return replace(self.choice, group="all")
+        return self.choice
+
     def show(self, series: Series, *, span: tuple[float, float] | None = None) -> None:
         """Shows this series of what was chosen; `span` is the one the reader chose, seconds since 1970."""
         choice = self.choice
@@ -109,7 +117,7 @@ class ChartRegion(Vertical, can_focus=True):
         else:
             length = int(span[1] - span[0])
             self._window = f"{cursor_clock(span[0], 60)} to {cursor_clock(span[1], 60)}"
-        self._entries, self._more = measured(series, self._state, choice.group)
+        self._entries, self._more = measured(series, self._state, self.shown.group)
         lines = tuple(entry.line for entry in self._entries)
         kept = replace(series, series=lines)
         looks = tuple(entry.look for entry in self._entries)
@@ -157,7 +165,8 @@ class ChartRegion(Vertical, can_focus=True):
         return "no data" if value is None else self.choice.measure.value(value)
 
     def _meta(self) -> Text:
-        words = self._window if self.choice.group == "variant" else f"by {self.choice.group} · {self._window}"
+        group = self.shown.group
+        words = self._window if group == "variant" else f"by {group} · {self._window}"
         if self._cursor is None or self._plot is None:
             return Text(words, style=role(self.app, "muted"))
         series = self._plot.series

@@ -1,7 +1,8 @@
 """Alerts: too many requests of a kind within a window. Fed with what is stored; pure but for the clock.
 
 A request counts when it ended, in steps of a sixtieth of the window. The alert fires while more than its limit
-ended within the window, and is over once no more than that did: there is no memory beyond the window.
+ended within the window, and is over when no more than that did for a tenth of the window: at its limit it would
+come and go with every request.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ LEAST_FOR_A_SHARE = 20
 """Of fewer requests no share is taken: two of three say nothing."""
 _STEPS = 60
 _LEAST_STEP_MS = 1_000
+_CALM = 10
+"""The part of the window that it must have been quiet for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class _Watch:
         self._step_ms = max(_LEAST_STEP_MS, rule.within_ms // _STEPS)
         self._steps: deque[_Step] = deque()
         self._since_ms: int | None = None
+        self._held_ms = 0
+        """When there were too many for the last time."""
 
     def observe(self, event: Event, now: int) -> None:
         """Count `event` where its end is in the window."""
@@ -98,14 +103,15 @@ class _Watch:
             self._steps.popleft()
         requests = sum(step.requests for step in self._steps)
         of = sum(step.of for step in self._steps)
-        if not self._fires(requests, of):
+        if self._too_many(requests, of):
+            self._held_ms = now
+            self._since_ms = now if self._since_ms is None else self._since_ms
+        elif now - self._held_ms > self.rule.within_ms // _CALM:
             self._since_ms = None
-        elif self._since_ms is None:
-            self._since_ms = now
         newest = next((step.newest for step in reversed(self._steps) if step.newest is not None), None)
         return AlertState(self.rule, requests, of, self._since_ms, newest)
 
-    def _fires(self, requests: int, of: int) -> bool:
+    def _too_many(self, requests: int, of: int) -> bool:
         if self.rule.is_share:
             return of >= LEAST_FOR_A_SHARE and requests * 100 > self.rule.limit * of
         return requests > self.rule.limit

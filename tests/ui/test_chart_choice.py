@@ -140,3 +140,13 @@ async def test_measures_by_name_in_the_palette() -> None:
         )
         entry.run()
         assert chart(app).choice == replace(Choice("error_rate"))
+
+
+async def test_without_a_split_all_requests_are_one_line() -> None:
+    fake = FakeGateway()
+    fake.status["splits"] = []
+    app = make(fake)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "by all · 15 min" in screen_text(app))
+        await until(pilot, lambda: {asked["group_by"] for asked in fake.series_asked} == {"all"})
+        assert chart(app).choice.group == "variant", "what was chosen comes back with a split"
