@@ -94,6 +94,8 @@ async def test_cost_stats_and_sql_agree_also_beyond_what_is_folded(tmp_path: Pat
     dice = random.Random(5)
     async with gateway(tmp_path) as running, running.control() as control:
         now = running.service.hub.clock_ms()
+        # All are asked in the same minute.
+        running.service.hub.clock_ms = lambda: now
         await put(running, [random_event(dice, now) for _ in range(400)])
         before = (await control.get("/v1/cost?window=5d")).json()
         # What comes now is not folded yet: a read counts it itself.
