@@ -34,6 +34,8 @@ BATCH_EVENTS = 100
 """Most events of one transaction."""
 FULL_AT = 24
 """So many events do not wait for more: what follows a commit is done on the loop, and must not hold up a request."""
+TOLD_AT_ONCE = 6
+"""Events that listeners get before requests have their turn again."""
 BATCH_S = 0.1
 """Longest time an event waits for others to be written with it."""
 OPEN_WITHIN_S = 5.0
@@ -333,9 +335,9 @@ class SqliteEventStore(ReadSide):
         batch = self._backlog.first(BATCH_EVENTS)
         if batch:
             stored = await self._writer.write([waiting.event for waiting in batch])
+            await self._tell(stored.events)
             self._backlog.settle(len(batch), len(stored.events), stored.dropped)
             self._journal.tidy()
-            self._tell(stored.events)
         read_back = None
         if len(self._backlog) < BATCH_EVENTS:
             read_back = await self._read_back_one()
@@ -353,10 +355,10 @@ class SqliteEventStore(ReadSide):
         if segment is None:
             return None
 
-        def part(events: Sequence[Event]) -> None:
+        async def part(events: Sequence[Event]) -> None:
             # At once, not at the end: after a failure half way they are not counted as lost when read again.
             self._backlog.read_back(segment, len(events))
-            self._tell(events)
+            await self._tell(events)
 
         result = await self._writer.write_segment(segment.path, BATCH_EVENTS, part)
         if result.damaged_lines:
@@ -365,9 +367,12 @@ class SqliteEventStore(ReadSide):
         self._journal.tidy()
         return result.inserted
 
-    def _tell(self, events: Sequence[Event]) -> None:
-        if not events:
-            return
+    async def _tell(self, events: Sequence[Event]) -> None:
+        for first in range(0, len(events), TOLD_AT_ONCE):
+            self._tell_some(events[first : first + TOLD_AT_ONCE])
+            await asyncio.sleep(0)
+
+    def _tell_some(self, events: Sequence[Event]) -> None:
         self._last_timestamp_ms = events[-1].timestamp_ms
         for listener in list(self._listeners):
             try:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +32,9 @@ FOLDED_HERE = 500
 """Events folded in one go where no other process counts them."""
 
 _REPRICE = "UPDATE events SET cost_nanos = ?, cost_status = ?, price_source = ? WHERE seq = ?"
+
+Tell = Callable[[Sequence[Event]], Awaitable[None]]
+"""Hears what was committed."""
 
 logger = logging.getLogger(__name__)
 
@@ -288,7 +291,7 @@ class Writer:
         self.total += len(result.events)
         return result
 
-    async def write_segment(self, path: Path, batch: int, tell: Callable[[Sequence[Event]], None]) -> Stored:
+    async def write_segment(self, path: Path, batch: int, tell: Tell) -> Stored:
         """Insert what a journal segment holds and the database does not; `tell` gets each committed batch."""
         result = Stored()
         pending: list[Event] = []
@@ -308,12 +311,10 @@ class Writer:
             await self._write_part(pending, result, tell)
         return result
 
-    async def _write_part(
-        self, events: Sequence[Event], result: Stored, tell: Callable[[Sequence[Event]], None]
-    ) -> None:
+    async def _write_part(self, events: Sequence[Event], result: Stored, tell: Tell) -> None:
         part = await self.write(events)
         result.inserted += len(part.events)
-        tell(part.events)
+        await tell(part.events)
 
 
 def _policies(events: Sequence[Event], seqs: dict[str, int]) -> list[tuple[str, int]]:
