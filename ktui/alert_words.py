@@ -6,16 +6,12 @@ from collections.abc import Sequence
 
 from ktui.answers import Alert
 from proxy.base.sanitise import sanitise
-from proxy.base.times import span_text
+from proxy.events import alert_text
 
 
 def counted(alert: Alert) -> str:
     """`7 in 5m`; `12.5 % of 80 in 15m`."""
-    span = span_text(alert.within_s)
-    if not alert.is_share:
-        return f"{alert.requests:,} in {span}"
-    share = 100 * alert.requests / alert.of if alert.of else 0.0
-    return f"{share:.1f} % of {alert.of:,} in {span}"
+    return alert_text.counted(alert.requests, alert.of, alert.within_s, is_share=alert.is_share)
 
 
 def headline(firing: Sequence[Alert]) -> tuple[str, str]:
@@ -33,7 +29,7 @@ def headline(firing: Sequence[Alert]) -> tuple[str, str]:
 
 def fired(alert: Alert) -> str:
     """A toast."""
-    limit = f"{alert.limit:g} %" if alert.is_share else f"{alert.limit:,.0f}"
+    limit = alert_text.limit_text(alert.limit, is_share=alert.is_share)
     return f"alert {sanitise(alert.name, 80)}: {counted(alert)}, more than {limit}; ! shows the requests"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from proxy.base.sanitise import sanitise
-from proxy.base.times import span_text
+from proxy.events.alert_text import counted, limit_text
 
 Mark = Literal["✓", "!", "✗", "i"]
 _WAL_FIXED = (3, 51, 3)
@@ -121,12 +121,9 @@ def _events(events: dict[str, Any]) -> Iterator[Finding]:
 
 def _alerts(alerts: list[dict[str, Any]]) -> Iterator[Finding]:
     for alert in alerts:
-        name, span = alert["name"], span_text(alert["within_s"])
-        if alert["is_share"]:
-            share = 100 * alert["requests"] / alert["of"] if alert["of"] else 0.0
-            text = f"{name}: {share:.1f} % of {alert['of']:,} in {span}, limit {alert['limit']:g} %"
-        else:
-            text = f"{name}: {alert['requests']:,} in {span}, limit {alert['limit']:g}"
+        is_share = alert["is_share"]
+        now = counted(alert["requests"], alert["of"], alert["within_s"], is_share=is_share)
+        text = f"{alert['name']}: {now}, limit {limit_text(alert['limit'], is_share=is_share)}"
         if alert["firing"]:
             yield Finding("✗", "alert", f"{text}; since {alert['since']}: {alert['filter']}")
         else:

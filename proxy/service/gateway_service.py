@@ -38,6 +38,7 @@ from proxy.policy.lint import Surroundings
 from proxy.policy.plan import SplitPlan
 from proxy.policy.spec import bytes_of
 from proxy.prices.known import price_known
+from proxy.service.alert_log import AlertLog
 from proxy.service.data_plane_view import RuntimeView, places
 from proxy.service.options import ServiceOptions, is_loopback, join_address, split_address
 from proxy.service.standing_alerts import StandingAlerts
@@ -80,6 +81,7 @@ class GatewayService:
         self.metrics = LiveMetrics()
         self.alerts = Alerts()
         self._standing = StandingAlerts(self.alerts, self._store)
+        self._alert_log = AlertLog(self.alerts)
         self._units = RecentUnits()
         self._totals = TrafficTotals()
         self.runtime = Runtime(recorder=self._store, transport=self._transport)
@@ -153,6 +155,7 @@ class GatewayService:
         self.info.api = await self._listen(control, api_host, api_port)
         self._say_ready()
         self._announce()
+        self._alert_log.start()
         return Addresses(self.info.listen, self.info.api, new_key)
 
     async def stop(self, drain_s: float = 10.0) -> None:
@@ -169,6 +172,7 @@ class GatewayService:
         await self._transport.close()
         await self._standing.stop()
         await self._store.close()
+        await self._alert_log.stop()
         if isinstance(self._export, OtelExport):
             await self._export.close(min(CLOSE_WITHIN_S, max(1.0, drain_s)))
         await self._versions.close()
