@@ -96,7 +96,12 @@ def heading_meta(
         parts.append((f"sorted by {order.words}: {loaded:,} loaded", "strong"))
         search, parts = None, [part for part in parts if part[0] != "‖ follow off"]
     stored = _stored(state) if state.moment is None else None
-    if search is not None:
+    if search is not None and rows.gap and len(rows):
+        # The counts are of a search from the newest down; these rows are from elsewhere.
+        parts.append((_memory_words(rows), "muted"))
+        if search.running:
+            parts.append(("searching", "muted"))
+    elif search is not None:
         parts += [(words, "muted") for words in _search_words(search, stored, narrow=narrow)]
     elif order is None or order.by_time:
         parts.append((_memory_words(rows), "muted"))

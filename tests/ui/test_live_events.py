@@ -175,6 +175,22 @@ async def test_g_goes_to_the_oldest_in_the_store_and_end_back_to_the_newest() ->
         await until(pilot, lambda: at(app) == 3_000 and table(app).following)
 
 
+async def test_after_a_jump_under_a_filter_the_heading_names_the_span_on_show() -> None:
+    app = app_of(gateway(6_000))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: len(table(app).rows) == 500)
+        await typed(pilot, "decision:allow")
+        await until(
+            pilot, lambda: region(app).filter_text == "decision:allow" and "looked back to" in text(app)
+        )
+        await pilot.press("g")
+        await until(pilot, lambda: at(app) < 10 and "from the store" in text(app))
+        assert "looked back to" not in text(app)
+        await pilot.press("end")
+        await until(pilot, lambda: table(app).rows.following and "looked back to" in text(app))
+        assert "from the store" not in text(app)
+
+
 async def test_the_cursor_goes_to_a_time() -> None:
     app = app_of(gateway(3_000))
     async with app.run_test(size=(120, 40)) as pilot:
