@@ -190,9 +190,20 @@ class Document:
 
 
 def shown(text: str, limit: int = 80) -> str:
-    """`text` fit for a message: one line, nothing invisible or active, at most `limit` characters."""
-    clean = _UNPRINTABLE.sub(lambda match: f"\\u{ord(match.group()):04x}", text[: limit + 1])
+    """`text` fit for a message: one line, nothing invisible or active, at most `limit` characters.
+
+    A space that is none (U+00A0, say) is written as its number too: it is what is wrong with such a name.
+    """
+    part = text[: limit + 1]
+    clean = part if part.isprintable() else "".join(map(_printable, part))
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def _printable(letter: str) -> str:
+    if letter.isprintable():
+        return letter
+    code = ord(letter)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
 def has_unprintable(text: str) -> bool:

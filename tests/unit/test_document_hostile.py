@@ -87,6 +87,9 @@ def test_random_bytes(data: bytes) -> None:
 @given(st.text(max_size=80))
 @example("policies: [{name: &a, type: *a}]\u2028")
 @example("\ufeff\ufeffa: 1")
+@example("\U00018cd6:")
+@example("a\u00a0b: 1")
+@example("policies: [{name: 'a\u3000', type: 'lo\ue000g'}]")
 def test_random_text(text: str) -> None:
     every_form(text)
 

@@ -128,7 +128,9 @@ def test_no_text_raises(text: str) -> None:
 
 def test_shown_keeps_a_message_on_one_harmless_line() -> None:
     assert shown("a\x1b[2J\nb\u200bc\u202ed") == "a\\u001b[2J\\u000ab\\u200bc\\u202ed"
+    assert shown("a\u00a0b\u3000\U00018cd6\ue000") == "a\\u00a0b\\u3000\\U00018cd6\\ue000"
     assert len(shown("x" * 500)) == 80
+    assert len(shown("\u00a0" * 500)) == 80
 
 
 TEXT = """\
