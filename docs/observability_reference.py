@@ -53,8 +53,8 @@ events:
 
 An alert fires while more requests than that ended within the window, and is over when no more did for a tenth of it; a share is taken of 20 requests at least. It follows
 what is stored, also what was stored before it was written (up to 50,000 requests), so while the store takes nothing alerts stand still. The screen names it in red and in a
-toast, `!` shows its requests; the log (stderr of `kt gateway run`) has a line when one fires and when it is over; `kt doctor` exits with 1; `/v1/status` and the two `ktui_alert_*` gauges above tell the rest of the world.
-The filter is that of Live ([filter.md](filter.md)), without times and bodies.
+toast, `!` shows its requests; the log (stderr of `kt gateway run`) has a line when one fires and when it is over; `kt doctor` exits with 1; `/v1/status` and the two
+`ktui_alert_*` gauges above tell the rest of the world. The filter is that of Live ([filter.md](filter.md)), without times and bodies.
 
 ## OpenTelemetry
 

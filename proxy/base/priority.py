@@ -20,5 +20,5 @@ def let_others_go_first() -> None:
     if sys.platform == "linux":
         thread = threading.get_native_id()
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, thread, _NICE)
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICE)
             os.sched_setscheduler(thread, os.SCHED_BATCH, os.sched_param(0))

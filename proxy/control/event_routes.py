@@ -112,10 +112,11 @@ class EventRoutes:
                 woken.clear()
                 # What was looked at once is not looked at again, however seldom the filter holds.
                 last = self._hub.store.counters().last_seq
-                span = replace(query, after_seq=seq, before_seq=last + 1)
-                async for chunk in _in_chunks(_frames(self._hub.store.query(span), unknown_null)):
-                    yield chunk
-                seq = max(seq, last)
+                if last > seq:
+                    span = replace(query, after_seq=seq, before_seq=last + 1)
+                    async for chunk in _in_chunks(_frames(self._hub.store.query(span), unknown_null)):
+                        yield chunk
+                    seq = last
                 try:
                     await asyncio.wait_for(woken.wait(), HEARTBEAT_S)
                 except TimeoutError:

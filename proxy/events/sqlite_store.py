@@ -33,7 +33,7 @@ from proxy.events.store import Counters, EventQuery, Listener
 BATCH_EVENTS = 100
 """Most events of one transaction."""
 FULL_AT = 24
-"""So many events do not wait for more: what follows a commit is done on the loop, and must not hold up a request."""
+"""So many events do not wait for more: their rows are made on the loop in one go, and must not hold up a request."""
 TOLD_AT_ONCE = 6
 """Events that listeners get before requests have their turn again."""
 BATCH_S = 0.1
@@ -87,6 +87,7 @@ class SqliteEventStore(ReadSide):
         self._task: asyncio.Task[None] | None = None
         self._trouble: str | None = None
         self._last_timestamp_ms: int | None = None
+        self._untold_seq: int | None = None
 
     # -- life
 
@@ -231,6 +232,11 @@ class SqliteEventStore(ReadSide):
         book = self._backlog
         return Counters(book.accepted, book.stored, book.spilled, dict(book.dropped), self._writer.last_seq)
 
+    @property
+    def told_seq(self) -> int:
+        """Listeners were told of everything up to this `seq`, and will be told of the rest."""
+        return self._writer.last_seq if self._untold_seq is None else self._untold_seq - 1
+
     def total(self) -> int:
         """Events in the database (kept as a number, not counted anew)."""
         return self._writer.total
@@ -369,7 +375,9 @@ class SqliteEventStore(ReadSide):
 
     async def _tell(self, events: Sequence[Event]) -> None:
         for first in range(0, len(events), TOLD_AT_ONCE):
-            self._tell_some(events[first : first + TOLD_AT_ONCE])
+            rest = first + TOLD_AT_ONCE
+            self._untold_seq = events[rest].seq if rest < len(events) else None
+            self._tell_some(events[first:rest])
             await asyncio.sleep(0)
 
     def _tell_some(self, events: Sequence[Event]) -> None:

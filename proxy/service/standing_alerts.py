@@ -44,8 +44,8 @@ class StandingAlerts:
         """Watch what this file names; a new rule also counts what the store holds of its window."""
         new = self._alerts.keep(rules_of(policy_file))
         if new:
-            # What is stored from now on reaches the alerts by itself.
-            task = asyncio.create_task(self._count_past(new, self._store.counters().last_seq))
+            # What listeners were not told of yet reaches the alerts by itself.
+            task = asyncio.create_task(self._count_past(new, self._store.told_seq))
             self._counting.add(task)
             task.add_done_callback(self._counting.discard)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from control_support import Running, gateway, split_policy, until_answer, vendor
 from test_control_kt import kt
 
@@ -19,6 +20,17 @@ events:
 async def alerts(running: Running) -> dict[str, Any]:
     async with running.control() as control:
         return {one["name"]: one for one in (await control.get("/v1/status")).json()["alerts"]}
+
+
+async def test_the_log_tells_by_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    async with vendor() as url, gateway(tmp_path, ALERTS + split_policy(url, 100, 0)) as running:
+        await running.ask(4)
+
+        async def told() -> bool:
+            return "alert many-a: 4 in 1h, more than 3: variant:a" in caplog.messages
+
+        await until_answer(told)
 
 
 async def test_requests_fire_an_alert_and_status_metrics_and_doctor_tell(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_an_alert_that_left_the_file_is_not_spoken_of_and_fires_anew_when_it_is_
     assert [level for level, _ in watched.look()] == ["WARNING"]
 
 
-async def test_it_looks_by_itself_and_once_more_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
+async def test_it_looks_once_more_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
     watched = Watched(caplog)
     watched.log.start()
     await asyncio.sleep(0)
