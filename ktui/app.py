@@ -16,7 +16,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.events import Resize
+from textual.events import Event, Key, MouseDown, MouseScrollDown, MouseScrollUp, Paste, Resize
 from textual.widgets import ContentSwitcher, Static
 
 from ktui.answers import Config, EventRow, Status
@@ -42,7 +42,7 @@ from ktui.widgets.status_header import StatusHeader
 from proxy.base.sanitise import sanitise
 
 SAID_S = 5.0
-"""Seconds a message stays in the note line of a list that moves by itself."""
+"""Seconds a message stays in the note line while the reader does nothing."""
 Starter = Callable[[GatewayLink], Awaitable[None]]
 """Starts the gateway and connects the link; an exception's text is one sentence."""
 
@@ -89,7 +89,7 @@ class KtuiApp(TimeActions, inherit_bindings=False):
         self._header = StatusHeader(self.state, self.open_screen, id="header")
         self._note = NoteLine(id="note")
         self._said: Text | None = None
-        self._said_at = 0.0
+        self._said_at = self._acted_at = 0.0
         self._panes = {entry.name: entry.make(link, self.state, self.scheduler) for entry in SCREENS}
         self._current = SCREENS[0].name
         if wants_ascii(environment):
@@ -218,12 +218,18 @@ class KtuiApp(TimeActions, inherit_bindings=False):
         self.scheduler.now("header")
         self.scheduler.now("note")
 
+    async def on_event(self, event: Event) -> None:
+        """Remembers when the reader last did something."""
+        if isinstance(event, (Key, MouseDown, MouseScrollDown, MouseScrollUp, Paste)):
+            self._acted_at = monotonic()
+        await super().on_event(event)
+
     def say_words(self, words: str) -> None:
         """As `say`, for words that are safe to show."""
         self.say(Text(words))
 
     def say(self, text: Text) -> None:
-        """A message in the note line, until the reader moves; where the list moves by itself, for a while."""
+        """A message in the note line, until the reader moves or there is another note a while later."""
         self._said, self._said_at = text, monotonic()
         self.scheduler.now("note")
 
@@ -239,8 +245,9 @@ class KtuiApp(TimeActions, inherit_bindings=False):
         self._note.show(self._said if self._said is not None else self.pane().note())
 
     def on_pane_note_changed(self, event: Pane.NoteChanged) -> None:
-        """The cursor moved: what was said before is over, as soon as it could be read."""
-        if not event.by_itself or monotonic() - self._said_at >= SAID_S:
+        """The cursor moved: what was said before is over when the reader moved it, or could read it."""
+        moved = self._acted_at > self._said_at and not event.by_itself
+        if moved or monotonic() - self._said_at >= SAID_S:
             self._said = None
         (self.scheduler.soon if self._note.empty else self.scheduler.mark)("note")
         self.scheduler.mark("header")

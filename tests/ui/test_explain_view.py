@@ -11,9 +11,11 @@ from fake_api import POLICY, FakeGateway
 from textual.geometry import Size
 from textual.pilot import Pilot
 
+from ktui import app as app_module
 from ktui.app import KtuiApp
 from ktui.screens.event_drawer import EventDrawer
 from ktui.screens.explain_view import line_of_policy
+from ktui.screens.policy import PolicyPane
 from ktui.widgets.policy_editor import PolicyEditor
 
 ENV = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
@@ -109,7 +111,10 @@ async def test_a_step_leads_to_its_line_in_the_editor(key: str) -> None:
         assert "the text is another now" not in shown(app)
 
 
-async def test_where_the_text_has_changed_since_the_policy_is_found_by_name() -> None:
+async def test_where_the_text_has_changed_since_the_policy_is_found_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(app_module, "SAID_S", 60.0)
     fake = FakeGateway()
     fake.text = fake.file_text = "# one more line\n" + POLICY
     app = app_of(fake)
@@ -118,7 +123,15 @@ async def test_where_the_text_has_changed_since_the_policy_is_found_by_name() ->
         await pilot.press("e")
         editor = app.query_one(PolicyEditor)
         await until(pilot, lambda: editor.has_focus and editor.cursor_location[0] == 16)
-        await until(pilot, lambda: "the text is another now" in shown(app))
+        await until(pilot, lambda: "the text is another now" in shown(app) and "✓ no problems" in shown(app))
+        # Neither its own jump nor a result that comes later takes the message away; the reader's next move does.
+        pane = app.query_one(PolicyPane)
+        pane.note_changed()
+        await pilot.pause()
+        app.scheduler.now("note")
+        assert "the text is another now" in shown(app)
+        await pilot.press("up")
+        await until(pilot, lambda: "the text is another now" not in shown(app))
 
 
 async def test_a_policy_that_is_gone_is_said_with_the_line_it_had() -> None:
